@@ -1,0 +1,31 @@
+/*
+ * Adding a row to an index that others read and change at the same time.
+ *
+ * Steps, each a commit of its own (docs/wal.md): find the neighbourhood (a search); a node with the
+ * same value takes the row as a further TID; else add the upper records, then the base record with
+ * its links, then one backlink per neighbour, last the entry point if the node is the new top.  A
+ * crash between steps leaves one-way links, which are legal.
+ */
+#pragma once
+
+#include "core/context.h"
+#include "core/index.h"
+
+namespace hnsw::core {
+
+/* Reusable for many rows of one index; keeps its scratch memory. Abandonable. */
+class Inserter {
+public:
+    /* ef_construction: width of the candidate search. */
+    Inserter(Index &index, const Context &context, uint32_t ef_construction);
+    ~Inserter();
+
+    /* value: dim finite floats, or null for a NULL column. */
+    void insert(const float *value, HeapTid tid);
+
+private:
+    struct Impl;
+    Impl *impl_;
+};
+
+}  // namespace hnsw::core

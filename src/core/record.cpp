@@ -1,0 +1,65 @@
+/* Record layouts: how many neighbours and code bits a record gets for its dimensions and M. */
+#include "core/record.h"
+
+#include <algorithm>
+
+#include "core/record_io.h"
+
+namespace hnsw::core {
+
+namespace {
+
+constexpr uint32_t round_up(uint32_t value, uint32_t to) { return (value + to - 1) / to * to; }
+
+/* Code bits beyond which a longer code no longer saves reads worth its bytes (measured; see
+ * docs/format.md, "Code length"). */
+constexpr uint32_t kMaxCodeBits = 512;
+
+/* A record gives up at most this share of its M0 slots so that one more fits on a page. */
+constexpr uint32_t kMinSlotsPercent = 85;
+
+}  // namespace
+
+RecordLayout RecordLayout::make(uint32_t dim, uint32_t slots, uint32_t bits) {
+    RecordLayout l;
+    l.dim = dim;
+    l.slots = slots;
+    l.bits = bits;
+    l.own_offset = sizeof(RecordHeader);
+    l.id_offset = l.own_offset + dim;
+    l.factor_a_offset = l.id_offset + slots * static_cast<uint32_t>(sizeof(NodeId));
+    uint32_t factor_bytes = bits != 0 ? slots * 2 : 0;
+    l.factor_b_offset = l.factor_a_offset + factor_bytes;
+    l.code_offset = l.factor_b_offset + factor_bytes;
+    l.bytes = round_up(l.code_offset + slots * (bits / 8), 8);
+    l.parts = 1;
+    l.per_page = 1;
+    if (l.bytes <= kPayloadBytes) {
+        l.per_page = kPayloadBytes / l.bytes;
+    } else {
+        while (spanning_capacity(l.parts) < l.bytes)
+            l.parts++;
+    }
+    return l;
+}
+
+IndexLayouts IndexLayouts::make(uint32_t dim, uint32_t base_slots, uint32_t upper_slots,
+                                uint32_t bits) {
+    return {RecordLayout::make(dim, base_slots, bits), RecordLayout::make(dim, upper_slots, bits)};
+}
+
+IndexLayouts IndexLayouts::choose(uint32_t dim, uint32_t m, bool metric_has_codes) {
+    uint32_t padded = padded_dim(dim);
+    uint32_t bits = metric_has_codes ? std::min(padded, kMaxCodeBits) : 0;
+    uint32_t slots = 2 * m;
+    /* One more record per page if that costs few slots. */
+    uint32_t target = RecordLayout::make(padded, slots, bits).per_page + 1;
+    for (uint32_t fewer = slots; fewer * 100 >= slots * kMinSlotsPercent; fewer--) {
+        RecordLayout tight = RecordLayout::make(padded, fewer, bits);
+        if (tight.bytes <= kPayloadBytes && tight.per_page >= target)
+            return make(padded, fewer, m, bits);
+    }
+    return make(padded, slots, m, bits);
+}
+
+}  // namespace hnsw::core

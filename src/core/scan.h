@@ -1,0 +1,74 @@
+/*
+ * An ordered scan: rows nearest first, as many as are asked for, never stopping short.
+ *
+ * Phases: the graph (a beam of ef, doubled each time more rows are wanted), then, when the graph is
+ * exhausted or the memory limit is reached, an exact pass over all records not yet returned, then
+ * rows without direction, then rows without a vector.  Rows leave in order of a proven lower bound of
+ * their distance; the caller's reorder queue makes the order exact.
+ */
+#pragma once
+
+#include <cstdint>
+#include <memory_resource>
+
+#include "core/context.h"
+#include "core/index.h"
+
+namespace hnsw::core {
+
+enum class Iterative : uint8_t {
+    kOff,     /* stop after the first beam */
+    kRelaxed, /* go on */
+    kStrict,  /* go on (order is kept by bounds either way) */
+};
+
+struct ScanOptions {
+    uint32_t ef = 40;          /* 1..10,000 */
+    Iterative iterative = Iterative::kStrict;
+    uint64_t max_tuples = UINT64_MAX; /* rows of the graph phase after the first beam */
+    size_t memory_limit = size_t{4} << 20; /* bytes: then the exact pass takes over */
+};
+
+struct ScanRow {
+    HeapTid tid;
+    double bound = 0;  /* the operator's result is at least this */
+    enum class Kind : uint8_t {
+        kBound, /* bound holds */
+        kNan,   /* the operator's result is NaN (a vector without direction) */
+        kNull,  /* the operator's result is NULL */
+    } kind = Kind::kBound;
+};
+
+/* Sorts rows by bound, on disk if need be: the exact pass's output. Supplied by the environment
+ * (tuplesort in the server). */
+class RowSorter {
+public:
+    virtual ~RowSorter() = default;
+    virtual void begin() = 0; /* forgets an earlier content */
+    virtual void put(double bound, HeapTid tid) = 0;
+    virtual void sort() = 0;
+    virtual bool next(double *bound, HeapTid *tid) = 0;
+};
+
+/* One scan at a time; begin() again rescans with the memory already there. Abandonable. */
+class Scan {
+public:
+    Scan(Index &index, const Context &context, RowSorter &sorter);
+    ~Scan();
+
+    /* value: dim floats, or null for a NULL query (every distance is NULL). Copied. */
+    void begin(const float *value, const ScanOptions &options);
+    /* Next row; false at the end. May poll(). */
+    bool next(ScanRow *row);
+    /* The row last returned is dead to every snapshot: later scans may skip it. Batched; flushed
+     * by begin() and the destructor of the caller's choosing. */
+    void kill_last();
+    /* Writes the marks of kill_last() to the pages. Holds one page at a time. */
+    void flush_kills();
+
+private:
+    struct Impl;
+    Impl *impl_;
+};
+
+}  // namespace hnsw::core

@@ -1,0 +1,85 @@
+/*
+ * Kernels over the index's own representations: 8-bit scalar-quantised vectors (SQ8) and 1-bit
+ * codes of graph edges.  Numbers in, numbers out; nothing here knows pages or graphs.
+ *
+ * Conventions: every SQ8 vector has `dim` elements, a multiple of 64, element i standing for
+ * scale * x[i].  A code is `bits` bits, a multiple of 64, bit j of byte j/8 (least significant
+ * first) standing for coordinate j.  Pointers need no alignment.  No kernel reads outside its
+ * inputs, allocates or fails.  The scalar table is the reference for all others; integer
+ * results are identical for every instruction set, float results differ by summation order only
+ * (relative error at most (dim / 16 + 64) * 2^-23 of the sum of magnitudes).
+ */
+#pragma once
+
+#include <cstdint>
+
+#include "simd/isa.h"
+
+namespace hnsw::simd {
+
+/* Input of CodeKernels::estimate: all coded neighbours of one record against one query. */
+struct EstimateArgs {
+    const uint8_t *codes;     /* n codes of bits/8 bytes, one after another */
+    const uint16_t *factor_a; /* n bfloat16 values */
+    const uint16_t *factor_b; /* n bfloat16 values */
+    uint32_t n;               /* number of neighbours */
+    uint32_t bits;            /* bits per code, multiple of 64 */
+    const int8_t *query;      /* first `bits` coordinates of the query as int8 */
+    int32_t query_sum;        /* sum of those coordinates */
+    float base;
+    float mul_a;
+    float mul_b;
+};
+
+/* What edge_code computes beside the bits. r = v - u over all dim coordinates. */
+struct EdgeSums {
+    float r2;      /* sum of r_i^2 over dim coordinates */
+    float abs_sum; /* sum of |r_i| over the first `bits` coordinates */
+    float dot_u;   /* sum of sign(r_i) * u_i over the first `bits` coordinates, sign(0) = +1 */
+};
+
+struct CodeKernels {
+    /* sum of (q[i] - scale * x[i])^2 */
+    float (*sq8_l2)(const float *q, const int8_t *x, float scale, uint32_t dim);
+    /* sum of q[i] * x[i], unscaled */
+    float (*sq8_ip)(const float *q, const int8_t *x, uint32_t dim);
+    /* sum of |q[i] - scale * x[i]| */
+    float (*sq8_l1)(const float *q, const int8_t *x, float scale, uint32_t dim);
+
+    /* sum of a[i] * b[i]; elements within -127..127, dim at most 65,536, so no overflow */
+    int32_t (*i8_dot)(const int8_t *a, const int8_t *b, uint32_t dim);
+    /* out[k] = i8_dot(a, rows[k], dim) for k < n; prefetches ahead */
+    void (*i8_dot_many)(const int8_t *a, const int8_t *const *rows, uint32_t n, uint32_t dim,
+                        int32_t *out);
+    /* sum of |scale_a * a[i] - scale_b * b[i]| */
+    float (*i8_l1)(const int8_t *a, float scale_a, const int8_t *b, float scale_b, uint32_t dim);
+
+    /* out[i] = base + mul_a * factor_a[i] + mul_b * factor_b[i] * (2 * <bits_i, query> - query_sum),
+     * where <bits_i, query> sums the query coordinates whose bit is set (exact int32). */
+    void (*estimate)(const EstimateArgs &args, float *out);
+
+    /* number of differing bits */
+    uint32_t (*hamming)(const uint8_t *a, const uint8_t *b, uint32_t bits);
+
+    /* The 1-bit code of the edge u -> v: r_i = (scale_v * v[i] - scale_u * u[i]) + shift[i]
+     * (shift may be null = 0); bit i = r_i >= 0 for i < bits <= dim. */
+    EdgeSums (*edge_code)(const int8_t *u, float scale_u, const int8_t *v, float scale_v,
+                          const float *shift, uint32_t dim, uint32_t bits, uint8_t *code);
+
+    /* In-place unnormalised fast Walsh-Hadamard transform of n floats, n a power of two >= 2. */
+    void (*hadamard)(float *x, uint32_t n);
+
+    /* largest |x[i]| (0 for n = 0; inputs are finite) */
+    float (*max_abs)(const float *x, uint32_t n);
+    /* out[i] = round-to-nearest-even(x[i] * inv_scale) clamped to -127..127; returns the sum of
+     * (x[i] - scale * out[i])^2, the squared quantisation error */
+    float (*sq8_encode)(const float *x, float inv_scale, float scale, int8_t *out, uint32_t n);
+};
+
+/* The table for an instruction set this machine has (see simd/isa.h); never null. */
+const CodeKernels &code_kernels_for(Isa isa);
+
+/* The table for best_isa(). */
+const CodeKernels &code_kernels();
+
+}  // namespace hnsw::simd
