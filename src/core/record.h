@@ -23,6 +23,13 @@ enum class RecordState : uint8_t {
     kDeleted = 2, /* no heap row left, still linked: searches pass through, nobody links to it */
 };
 
+/* The two classes of records. */
+enum class RecordClass : uint8_t { kBase, kUpper };
+
+inline PageKind page_kind_of(RecordClass cls) {
+    return cls == RecordClass::kBase ? PageKind::kBase : PageKind::kUpper;
+}
+
 struct RecordHeader {
     RecordState state;
     uint8_t level;       /* base record: the node's top layer; upper record: its own layer (>= 1) */

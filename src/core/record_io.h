@@ -35,13 +35,6 @@ constexpr uint32_t spanning_capacity(uint32_t parts) {
     return head_capacity(parts) + (parts - 1) * kPartCapacity;
 }
 
-/* The two classes of records. */
-enum class RecordClass : uint8_t { kBase, kUpper };
-
-inline PageKind page_kind_of(RecordClass cls) {
-    return cls == RecordClass::kBase ? PageKind::kBase : PageKind::kUpper;
-}
-
 /* Where a record's bytes start in its (head) page. */
 inline const std::byte *record_in_page(const std::byte *page, const RecordLayout &layout,
                                        uint32_t slot) {
