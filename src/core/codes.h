@@ -73,7 +73,7 @@ inline Sq8 sq8_of(const RecordView &view) {
  */
 struct Query {
     explicit Query(std::pmr::memory_resource *memory)
-        : rotated(memory), codes(memory) {}
+        : value(memory), rotated(memory), codes(memory) {}
 
     struct Centred {
         const float *q = nullptr;  /* padded_dim coordinates, divided by unit */
@@ -87,19 +87,19 @@ struct Query {
     Centred centred[kMaxCentres];
     uint8_t hash[16] = {};
 
-    std::pmr::vector<float> rotated;
-    std::pmr::vector<int8_t> codes;
+    std::pmr::vector<float> value;   /* as indexed: for cosine the unit vector */
+    std::pmr::vector<float> rotated; /* behind Centred::q */
+    std::pmr::vector<int8_t> codes;  /* behind Centred::x */
 };
 
 /* The vector space of an index: everything that turns values into codes and codes into
  * distances. Immutable after construction; shared by any number of searches. */
 class Space {
 public:
-    /* `centres`: for each centre but the origin, padded_dim rotated coordinates, back to back; an
-     * entry of `is_origin` true has none. At least one centre. */
+    /* What values are centred around before they are rotated. At least one. */
     struct Centres {
         uint32_t count = 1;
-        const float *coordinates[kMaxCentres] = {}; /* null = the origin */
+        const float *coordinates[kMaxCentres] = {}; /* dim floats each; null = the origin */
     };
     Space(Metric metric, uint32_t dim, uint32_t bits, uint64_t rotation_seed,
           const Centres &centres, std::pmr::memory_resource *memory);
@@ -113,9 +113,9 @@ public:
 
     /* value: dim finite floats. */
     void prepare(const float *value, Query *query) const;
-    /* Rotates (and for cosine normalises) without centring: what centres are averages of.
-     * out: padded doubles are added to. False for a cosine zero vector. */
-    bool accumulate(const float *value, double *sum, Query *scratch) const;
+    /* Adds the value (for cosine its unit vector) to `sum`, dim doubles: centres are averages of
+     * these. False, and nothing added, for a cosine zero vector. */
+    bool accumulate(const float *value, double *sum) const;
 
     /* SQ8 of the query's value relative to `centre`; x: padded bytes to write. */
     Sq8 encode(const Query &query, uint8_t centre, int8_t *x) const;
@@ -132,8 +132,7 @@ public:
      * record).  out: count() floats. Only if has_codes(). */
     void estimate(const Query &query, const RecordView &record, float own, float *out) const;
 
-    /* Internal distance between two SQ8 vectors, in units of unit^2 (L1: unit). `scratch`:
-     * unused unless centres differ. */
+    /* Internal distance between two SQ8 vectors, in units of unit^2 (L1: unit). */
     float between(const Sq8 &a, const Sq8 &b, double unit) const;
 
     /* Writes the code and factors of the edge u -> v into slot `slot` of a record image of u
@@ -146,8 +145,7 @@ public:
     const simd::CodeKernels &kernels() const { return kernels_; }
 
 private:
-    float relative_scale(float scale, double unit) const;
-    const float *centre_shift(uint8_t from, uint8_t to) const;
+    const float *shift(uint8_t from, uint8_t to) const;
 
     Metric metric_;
     uint32_t dim_;
@@ -155,8 +153,9 @@ private:
     uint32_t bits_;
     uint32_t centre_count_;
     Rotation rotation_;
+    double largest_centre_ = 0; /* largest coordinate of any centre, absolute */
     std::pmr::vector<float> centres_; /* centre_count * padded, zeros for the origin */
-    std::pmr::vector<float> shifts_;  /* centre 1 - centre 0, then its negative */
+    std::pmr::vector<float> shifts_;  /* R(centre 1 - centre 0), then its negative */
     const simd::CodeKernels &kernels_;
 };
 

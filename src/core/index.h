@@ -32,9 +32,9 @@ void make_empty_meta(std::byte *page, const CreateOptions &options);
 /* Writes block 0 of an empty relation. */
 void create_empty_index(PageStore &store, const CreateOptions &options);
 
-/* Writes the coordinates of a centre (rotated, padded_dim floats) into a chain of kCentre pages;
- * returns the first. The caller makes the metapage point to it. */
-BlockNo write_centre(PageStore &store, const float *coordinates, uint32_t padded);
+/* Writes the coordinates of a centre (dim floats) into a chain of kCentre pages; returns the
+ * first. The caller makes the metapage point to it. */
+BlockNo write_centre(PageStore &store, const float *coordinates, uint32_t dim);
 
 class Index {
 public:

@@ -1,0 +1,359 @@
+/* Rotation, quantisation, estimates and bounds. codes.h has the formulas. */
+#include "core/codes.h"
+
+#include <algorithm>
+#include <bit>
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace hnsw::core {
+
+namespace {
+
+constexpr uint32_t kRounds = 4;
+
+/* Scales further apart than this are treated as this far apart, so that no float overflows. */
+constexpr float kMaxRelativeScale = 1e15f;
+
+constexpr double kMaxFactorA = 1e36;
+constexpr double kMaxFactorB = 1e18;
+
+constexpr double kEpsilon = 0x1p-23;
+
+uint64_t splitmix64(uint64_t &state) {
+    uint64_t z = (state += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+/* The power of two just above `value`; 1 for 0. */
+double power_above(double value) {
+    if (value == 0)
+        return 1;
+    int exponent;
+    std::frexp(value, &exponent);
+    return std::ldexp(1.0, exponent);
+}
+
+/* value / unit as a float that is finite whatever the two are. */
+float relative_scale(float scale, double unit) {
+    return static_cast<float>(std::min<double>(scale / unit, kMaxRelativeScale));
+}
+
+float to_finite_float(double value) {
+    return static_cast<float>(std::clamp<double>(value, -FLT_MAX, FLT_MAX));
+}
+
+/* Relative error of a float sum over `dim` terms in at least 16 lanes (or 4 with less depth). */
+double sum_error(uint32_t dim) { return (dim / 16.0 + 64) * kEpsilon; }
+
+double euclidean_norm(const float *x, uint32_t n) {
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += double{x[i]} * x[i];
+    return std::sqrt(sum);
+}
+
+}  // namespace
+
+Rotation::Rotation(uint32_t padded_dim, uint64_t seed, std::pmr::memory_resource *memory)
+    : dim_(padded_dim),
+      power_(std::bit_floor(padded_dim)),
+      norm_(1.0f / std::sqrt(static_cast<float>(power_))),
+      signs_(size_t{kRounds} * padded_dim / 64, memory) {
+    for (uint64_t &word : signs_)
+        word = splitmix64(seed);
+}
+
+void Rotation::apply(float *x) const {
+    const simd::CodeKernels &kernels = simd::code_kernels();
+    const uint64_t *signs = signs_.data();
+    for (uint32_t round = 0; round < kRounds; round++, signs += dim_ / 64) {
+        for (uint32_t i = 0; i < dim_; i++) {
+            uint32_t flip = static_cast<uint32_t>(signs[i / 64] >> (i % 64)) << 31;
+            x[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(x[i]) ^ flip);
+        }
+        /* The transform covers a power of two; alternating ends reaches every coordinate. */
+        float *part = round % 2 == 0 ? x : x + (dim_ - power_);
+        kernels.hadamard(part, power_);
+        for (uint32_t i = 0; i < power_; i++)
+            part[i] *= norm_;
+    }
+}
+
+uint16_t to_bf16(double value) {
+    float f = static_cast<float>(value);
+    uint32_t bits = std::bit_cast<uint32_t>(f);
+    bits += 0x7FFF + ((bits >> 16) & 1);
+    return static_cast<uint16_t>(bits >> 16);
+}
+
+Space::Space(Metric metric, uint32_t dim, uint32_t bits, uint64_t rotation_seed,
+             const Centres &centres, std::pmr::memory_resource *memory)
+    : metric_(metric),
+      dim_(dim),
+      padded_(padded_dim(dim)),
+      bits_(bits),
+      centre_count_(centres.count),
+      rotation_(padded_, rotation_seed, memory),
+      centres_(size_t{centres.count} * padded_, memory),
+      shifts_(memory),
+      kernels_(simd::code_kernels()) {
+    for (uint32_t c = 0; c < centre_count_; c++) {
+        if (centres.coordinates[c] == nullptr)
+            continue;
+        float *to = &centres_[size_t{c} * padded_];
+        std::copy_n(centres.coordinates[c], dim_, to);
+        largest_centre_ = std::max<double>(largest_centre_, kernels_.max_abs(to, dim_));
+    }
+    if (centre_count_ == 2) {
+        shifts_.resize(size_t{2} * padded_);
+        for (uint32_t i = 0; i < padded_; i++)
+            shifts_[i] = centres_[padded_ + i] - centres_[i];
+        if (metric_ != Metric::kL1)
+            rotation_.apply(shifts_.data());
+        for (uint32_t i = 0; i < padded_; i++)
+            shifts_[padded_ + i] = -shifts_[i];
+    }
+}
+
+/* R(c_to - c_from), or null if they are the same. */
+const float *Space::shift(uint8_t from, uint8_t to) const {
+    return from == to ? nullptr : &shifts_[from < to ? 0 : padded_];
+}
+
+void Space::prepare(const float *value, Query *query) const {
+    query->value.resize(dim_);
+    /* Adding 0 turns -0 into +0: equal values have equal hashes. */
+    for (uint32_t i = 0; i < dim_; i++)
+        query->value[i] = value[i] + 0.0f;
+    query->norm = euclidean_norm(query->value.data(), dim_);
+    query->zero = false;
+    if (metric_ == Metric::kCosine) {
+        query->zero = query->norm == 0;
+        if (!query->zero) {
+            for (float &x : query->value)
+                x = static_cast<float>(x / query->norm);
+            query->norm = 1;
+        }
+    }
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical,
+                             XXH3_128bits(query->value.data(), size_t{dim_} * sizeof(float)));
+    std::memcpy(query->hash, canonical.digest, sizeof(query->hash));
+
+    double largest = kernels_.max_abs(query->value.data(), dim_);
+    query->unit = power_above(std::max(largest, largest_centre_));
+    const double inverse = 1 / query->unit;
+    query->rotated.resize(size_t{centre_count_} * padded_);
+    query->codes.resize(size_t{centre_count_} * bits_);
+    for (uint32_t c = 0; c < centre_count_; c++) {
+        float *q = &query->rotated[size_t{c} * padded_];
+        const float *centre = &centres_[size_t{c} * padded_];
+        for (uint32_t i = 0; i < dim_; i++)
+            q[i] = static_cast<float>((double{query->value[i]} - centre[i]) * inverse);
+        std::fill(q + dim_, q + padded_, 0.0f);
+        if (metric_ != Metric::kL1)
+            rotation_.apply(q);
+        Query::Centred &centred = query->centred[c];
+        centred = {.q = q};
+        if (bits_ == 0)
+            continue;
+        int8_t *x = &query->codes[size_t{c} * bits_];
+        centred.x = x;
+        centred.step = kernels_.max_abs(q, bits_) / 127;
+        float inverse_step = centred.step > FLT_MIN ? 1 / centred.step : 0;
+        kernels_.sq8_encode(q, inverse_step, centred.step, x, bits_);
+        for (uint32_t i = 0; i < bits_; i++)
+            centred.sum += x[i];
+    }
+}
+
+bool Space::accumulate(const float *value, double *sum) const {
+    double scale = 1;
+    if (metric_ == Metric::kCosine) {
+        double norm = euclidean_norm(value, dim_);
+        if (norm == 0)
+            return false;
+        scale = 1 / norm;
+    }
+    for (uint32_t i = 0; i < dim_; i++)
+        sum[i] += value[i] * scale;
+    return true;
+}
+
+Sq8 Space::encode(const Query &query, uint8_t centre, int8_t *x) const {
+    const float *q = query.centred[centre].q;
+    float relative = kernels_.max_abs(q, padded_) / 127;
+    float scale = to_finite_float(relative * query.unit);
+    /* A vector too small for a normal float scale is the zero vector with an error. */
+    bool zero = relative <= FLT_MIN || scale <= FLT_MIN;
+    if (zero) {
+        relative = 0;
+        scale = to_finite_float(std::max<double>(query.unit, FLT_MIN));
+    } else {
+        relative = static_cast<float>(scale / query.unit);
+    }
+    float error2 = kernels_.sq8_encode(q, zero ? 0 : 1 / relative, relative, x, padded_);
+    double error = metric_ == Metric::kL1 ? kernels_.sq8_l1(q, x, relative, padded_)
+                                          : std::sqrt(error2);
+    double dot = kernels_.i8_dot(x, x, padded_);
+    Sq8 v;
+    v.x = x;
+    v.scale = scale;
+    v.norm = to_finite_float(std::sqrt(dot) * scale);
+    /* Rounded up by more than the sums above can be off. */
+    v.error = to_finite_float(error * (1 + sum_error(padded_)) * query.unit + FLT_MIN);
+    v.centre = centre;
+    return v;
+}
+
+float Space::distance(const Query &query, const Sq8 &v) const {
+    const float *q = query.centred[v.centre].q;
+    float t = relative_scale(v.scale, query.unit);
+    switch (metric_) {
+        case Metric::kInnerProduct:
+            return -t * kernels_.sq8_ip(q, v.x, padded_);
+        case Metric::kL1:
+            return kernels_.sq8_l1(q, v.x, t, padded_);
+        case Metric::kL2:
+        case Metric::kCosine:
+            break;
+    }
+    return kernels_.sq8_l2(q, v.x, t, padded_);
+}
+
+double Space::operator_value(const Query &query, float internal) const {
+    switch (metric_) {
+        case Metric::kInnerProduct:
+            return internal * query.unit * query.unit;
+        case Metric::kL1:
+            return internal * query.unit;
+        case Metric::kCosine:
+            return internal * query.unit * query.unit / 2;
+        case Metric::kL2:
+            break;
+    }
+    return std::sqrt(double{internal}) * query.unit;
+}
+
+double Space::lower_bound(const Query &query, const Sq8 &v, float internal) const {
+    const double sum = sum_error(padded_);
+    const double rotation = (kRounds * std::bit_width(padded_) + 16) * kEpsilon;
+    const double value_norm = double{v.norm} + v.error;
+    if (metric_ == Metric::kInnerProduct) {
+        if (v.scale / query.unit > kMaxRelativeScale)
+            return -DBL_MAX;
+        double product = query.norm * value_norm;
+        return internal * query.unit * query.unit - query.norm * v.error -
+               product * (2 * sum + rotation) - padded_ * 1.5e-45;
+    }
+    if (metric_ == Metric::kL1) {
+        double d = internal * query.unit;
+        return std::max(0.0, d - v.error - 2 * sum * (d + v.error) - FLT_MIN);
+    }
+    double d = std::sqrt(double{internal}) * query.unit;
+    /* |q'| <= |q' - v^| + |v^|; the rotation is off by its share of both norms. */
+    double slack = rotation * (d + 2 * value_norm) + 2 * sum * d;
+    double bound = std::max(0.0, d - v.error - slack);
+    if (metric_ == Metric::kCosine)
+        return std::max(0.0, bound * bound / 2 - 4 * sum);
+    /* The operator's float squares lose what is below the smallest denormal. */
+    return std::sqrt(std::max(0.0, bound * bound - padded_ * 1.5e-45));
+}
+
+void Space::estimate(const Query &query, const RecordView &record, float own, float *out) const {
+    const RecordHeader &head = record.head();
+    const Query::Centred &centred = query.centred[head.centre];
+    const float t = relative_scale(head.scale, query.unit);
+    const simd::EstimateArgs args = {
+        .codes = record.code(0),
+        .factor_a = record.factor_a(),
+        .factor_b = record.factor_b(),
+        .n = record.count(),
+        .bits = bits_,
+        .query = centred.x,
+        .query_sum = centred.sum,
+        .base = own,
+        .mul_a = t * t,
+        .mul_b = t * centred.step,
+    };
+    kernels_.estimate(args, out);
+}
+
+float Space::between(const Sq8 &a, const Sq8 &b, double unit) const {
+    if (metric_ == Metric::kL1 && a.centre == b.centre)
+        return kernels_.i8_l1(a.x, relative_scale(a.scale, unit), b.x,
+                              relative_scale(b.scale, unit), padded_);
+    if (a.centre != b.centre) {
+        const float *offset = shift(a.centre, b.centre);
+        double sum = 0;
+        for (uint32_t i = 0; i < padded_; i++) {
+            double diff = double{b.scale} * b.x[i] - double{a.scale} * a.x[i] + offset[i];
+            sum += metric_ == Metric::kL1 ? std::fabs(diff) / unit : diff / unit * (diff / unit);
+        }
+        return to_finite_float(sum);
+    }
+    double product = double{a.scale} * b.scale * kernels_.i8_dot(a.x, b.x, padded_);
+    if (metric_ == Metric::kInnerProduct)
+        return to_finite_float(-product / unit / unit);
+    double square = double{a.norm} * a.norm + double{b.norm} * b.norm - 2 * product;
+    return to_finite_float(std::max(0.0, square) / unit / unit);
+}
+
+void Space::encode_edge(const RecordImage &u, const Sq8 &v, uint32_t slot) const {
+    const RecordHeader &head = u.head();
+    const float *offset = shift(head.centre, v.centre);
+    /* Relative to u's scale; with two centres absolute, since the shift is. */
+    float scale_u = offset == nullptr ? 1.0f : head.scale;
+    float scale_v = offset == nullptr ? relative_scale(v.scale, head.scale) : v.scale;
+    simd::EdgeSums sums =
+        kernels_.edge_code(u.own(), scale_u, v.x, scale_v, offset, padded_, bits_, u.code(slot));
+    double s = sums.abs_sum > 0 ? double{sums.r2} / sums.abs_sum : 0;
+    double unit = offset == nullptr ? 1.0 : double{head.scale};
+    double a = 0;
+    double b = -s / unit;
+    if (metric_ != Metric::kInnerProduct) {
+        a = (sums.r2 + 2 * s * sums.dot_u) / unit / unit;
+        b = -2 * s / unit;
+    }
+    u.factor_a()[slot] = to_bf16(std::clamp(a, -kMaxFactorA, kMaxFactorA));
+    u.factor_b()[slot] = to_bf16(std::clamp(b, -kMaxFactorB, kMaxFactorB));
+}
+
+void Space::edge_lengths(const RecordView &record, float *out) const {
+    if (metric_ == Metric::kInnerProduct) {
+        /* Only s is stored; <r, x> of a random rotation is sqrt(2/pi) |r| bits / sqrt(dim). */
+        const double ratio = std::sqrt(2 / M_PI) * bits_ / std::sqrt(static_cast<double>(padded_));
+        for (uint32_t i = 0; i < record.count(); i++) {
+            double length = from_bf16(record.factor_b()[i]) * ratio;
+            out[i] = static_cast<float>(length * length);
+        }
+        return;
+    }
+    /* The estimate of a query that is the node itself: distance 0 plus the edge's length. */
+    const int8_t *own = record.own();
+    int32_t sum = 0;
+    for (uint32_t i = 0; i < bits_; i++)
+        sum += own[i];
+    const simd::EstimateArgs args = {
+        .codes = record.code(0),
+        .factor_a = record.factor_a(),
+        .factor_b = record.factor_b(),
+        .n = record.count(),
+        .bits = bits_,
+        .query = own,
+        .query_sum = sum,
+        .base = 0,
+        .mul_a = 1,
+        .mul_b = 1,
+    };
+    kernels_.estimate(args, out);
+}
+
+}  // namespace hnsw::core

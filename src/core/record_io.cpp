@@ -1,0 +1,340 @@
+/* Reading, changing and adding records. record_io.h says what lies where. */
+#include "core/record_io.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hnsw::core {
+
+namespace {
+
+bool spans(const RecordLayout &layout) { return layout.parts > 1; }
+
+/* Blocks of parts 1.. at the end of a head page's payload. Unaligned access is not an issue: the
+ * payload is 8-aligned and its size a multiple of 4. */
+const BlockNo *part_table(const std::byte *page, const RecordLayout &layout) {
+    return reinterpret_cast<const BlockNo *>(payload(page) + head_capacity(layout.parts));
+}
+BlockNo *part_table(std::byte *page, const RecordLayout &layout) {
+    return reinterpret_cast<BlockNo *>(payload(page) + head_capacity(layout.parts));
+}
+
+PartHeader &part_header(std::byte *page) { return *reinterpret_cast<PartHeader *>(payload(page)); }
+const PartHeader &part_header(const std::byte *page) {
+    return *reinterpret_cast<const PartHeader *>(payload(page));
+}
+
+/* The bytes of a record that part `index` (0 = head) holds: [first, last). */
+struct PartRange {
+    uint32_t first;
+    uint32_t last;
+};
+PartRange part_range(const RecordLayout &layout, uint32_t index) {
+    uint32_t head = head_capacity(layout.parts);
+    uint32_t first = index == 0 ? 0 : head + (index - 1) * kPartCapacity;
+    uint32_t last = index == 0 ? head : first + kPartCapacity;
+    return {first, std::min(last, layout.bytes)};
+}
+
+bool in_use(const std::byte *page, RecordClass cls, const RecordHeader &head) {
+    return page_kind(page) == page_kind_of(cls) &&
+           (head.state == RecordState::kLive || head.state == RecordState::kDeleted);
+}
+
+/* Copies a spanning record whose head page the caller holds latched exclusively; no other writer
+ * can change it meanwhile. False if a part is not its own. */
+bool copy_record(PageStore &store, const RecordLayout &layout, const std::byte *head_page,
+                 NodeId id, std::byte *out) {
+    PartRange head = part_range(layout, 0);
+    std::memcpy(out, payload(head_page), head.last);
+    uint32_t generation = reinterpret_cast<const RecordHeader *>(out)->generation;
+    const BlockNo *blocks = part_table(head_page, layout);
+    for (uint32_t part = 1; part < layout.parts; part++) {
+        if (blocks[part - 1] >= store.size())
+            return false;
+        PageRef page(store, blocks[part - 1]);
+        const PartHeader &h = part_header(page.data());
+        if (page_kind(page.data()) != PageKind::kPart || h.owner != id ||
+            h.generation != generation)
+            return false;
+        PartRange range = part_range(layout, part);
+        std::memcpy(out + range.first, payload(page.data()) + sizeof(PartHeader),
+                    range.last - range.first);
+    }
+    return true;
+}
+
+}  // namespace
+
+/* ---- RecordRef ------------------------------------------------------------------------------- */
+
+bool RecordRef::read(NodeId id) {
+    page_.release();
+    if (id == kNoNode)
+        return false;
+    BlockNo block = layout_.block_of(id);
+    if (block >= known_size_ && block >= (known_size_ = store_.size()))
+        return false;
+    page_ = PageRef(store_, block);
+    const std::byte *bytes = record_in_page(page_.data(), layout_, layout_.slot_of(id));
+    view_ = {bytes, &layout_};
+    if (!in_use(page_.data(), cls_, view_.head())) {
+        page_.release();
+        return false;
+    }
+    return spans(layout_) ? assemble(id) : true;
+}
+
+/* Copies a spanning record part by part, one latch at a time. */
+bool RecordRef::assemble(NodeId id) {
+    scratch_.resize(layout_.bytes + sizeof(BlockNo) * layout_.parts);
+    std::byte *out = scratch_.data();
+    auto *blocks = reinterpret_cast<BlockNo *>(out + layout_.bytes);
+    PartRange head = part_range(layout_, 0);
+    std::memcpy(out, view_.bytes, head.last);
+    std::memcpy(blocks, part_table(page_.data(), layout_), sizeof(BlockNo) * (layout_.parts - 1));
+    page_.release();
+    view_ = {out, &layout_};
+    for (uint32_t part = 1; part < layout_.parts; part++) {
+        if (blocks[part - 1] >= store_.size())
+            return false;
+        PageRef page(store_, blocks[part - 1]);
+        const PartHeader &h = part_header(page.data());
+        if (page_kind(page.data()) != PageKind::kPart || h.owner != id ||
+            h.generation != view_.head().generation)
+            return false;
+        PartRange range = part_range(layout_, part);
+        std::memcpy(out + range.first, payload(page.data()) + sizeof(PartHeader),
+                    range.last - range.first);
+    }
+    return true;
+}
+
+/* ---- RecordEdit ------------------------------------------------------------------------------ */
+
+bool RecordEdit::open(NodeId id) {
+    close();
+    id_ = id;
+    BlockNo block = layout_.block_of(id);
+    if (id == kNoNode || block >= store_.size())
+        return false;
+    if (spans(layout_))
+        scratch_.resize(size_t{2} * layout_.bytes);
+    const std::byte *page = txn_.latch(block);
+    view_ = {record_in_page(page, layout_, layout_.slot_of(id)), &layout_};
+    bool usable = in_use(page, cls_, view_.head());
+    if (usable && spans(layout_)) {
+        usable = copy_record(store_, layout_, page, id, scratch_.data());
+        std::memcpy(scratch_.data() + layout_.bytes, scratch_.data(), layout_.bytes);
+        view_.bytes = scratch_.data();
+    }
+    if (!usable)
+        close();
+    return usable;
+}
+
+RecordImage RecordEdit::image() {
+    changed_ = true;
+    if (!spans(layout_))
+        view_.bytes = record_in_page(txn_.modify(layout_.block_of(id_)), layout_,
+                                     layout_.slot_of(id_));
+    return {const_cast<std::byte *>(view_.bytes), &layout_};
+}
+
+/* Writes the parts of a spanning record that differ from what was read, each a commit of its own.
+ * The head page stays latched, so no other writer comes between. */
+void RecordEdit::write_parts() {
+    const std::byte *now = scratch_.data();
+    const std::byte *before = now + layout_.bytes;
+    const std::byte *head_page = txn_.latch(layout_.block_of(id_));
+    for (uint32_t part = 1; part < layout_.parts; part++) {
+        PartRange range = part_range(layout_, part);
+        if (std::memcmp(now + range.first, before + range.first, range.last - range.first) == 0)
+            continue;
+        PageTxn txn(store_);
+        std::byte *page = txn.modify(part_table(head_page, layout_)[part - 1]);
+        std::memcpy(payload(page) + sizeof(PartHeader), now + range.first,
+                    range.last - range.first);
+        txn.commit();
+    }
+    std::memcpy(payload(txn_.modify(layout_.block_of(id_))), now, part_range(layout_, 0).last);
+}
+
+void RecordEdit::commit() {
+    if (changed_ && spans(layout_))
+        write_parts();
+    txn_.commit();
+    changed_ = false;
+    view_ = {};
+}
+
+void RecordEdit::close() {
+    txn_.release();
+    changed_ = false;
+    view_ = {};
+}
+
+/* ---- NewRecord ------------------------------------------------------------------------------- */
+
+void NewRecord::open() {
+    txn_.release();
+    if (spans(layout_))
+        scratch_.resize(layout_.bytes);
+    while (!take_from_list()) {
+        if (id_ == kNoNode) {
+            extend();
+            return;
+        }
+        store_.poll();
+    }
+}
+
+/* Tries the first page of the list of pages with free slots. True: image_ is ready. False with
+ * id_ == kNoNode: the list is empty; otherwise: look again. */
+bool NewRecord::take_from_list() {
+    PageKind kind = page_kind_of(cls_);
+    BlockNo block;
+    {
+        PageRef meta(store_, kMetaBlock);
+        MetaPage copy = meta_of(meta.data());
+        block = free_list_head(copy, kind);
+    }
+    id_ = kNoNode;
+    if (block == kNoBlock)
+        return false;
+    const std::byte *page = txn_.latch(block);
+    uint32_t found = layout_.per_page;
+    bool more = false;
+    for (uint32_t slot = 0; slot < layout_.per_page && !more; slot++) {
+        const auto &head = *reinterpret_cast<const RecordHeader *>(
+            record_in_page(page, layout_, slot));
+        if (head.state != RecordState::kFree || !slot_reusable(store_, head.freed_at))
+            continue;
+        if (found == layout_.per_page)
+            found = slot;
+        else
+            more = true;
+    }
+    id_ = layout_.id_of(block, 0); /* not kNoNode: the list was not empty */
+    if (!more && !take_off_free_list(txn_, block)) {
+        /* Somebody put another page in front of it: then it stays listed, full or not, and
+         * is taken off when it comes to the front again. */
+        txn_.release();
+        return false;
+    }
+    if (found == layout_.per_page) {
+        txn_.commit();
+        return false;
+    }
+    return prepare(block, found, false);
+}
+
+void NewRecord::extend() {
+    BlockNo block;
+    std::byte *page = txn_.extend(page_kind_of(cls_), &block);
+    if (layout_.per_page > 1)
+        put_on_free_list(txn_, block, page);
+    prepare(block, 0, true);
+}
+
+/* Makes image_ the empty record in that slot. For a spanning record `fresh` says that it has no
+ * part pages yet. */
+bool NewRecord::prepare(BlockNo block, uint32_t slot, bool fresh) {
+    std::byte *page = txn_.modify(block);
+    std::byte *bytes = record_in_page(page, layout_, slot);
+    uint32_t generation = reinterpret_cast<RecordHeader *>(bytes)->generation;
+    parts_.clear();
+    if (spans(layout_)) {
+        parts_.resize(layout_.parts - 1, kNoBlock);
+        if (!fresh)
+            std::copy_n(part_table(page, layout_), layout_.parts - 1, parts_.begin());
+        bytes = scratch_.data();
+    }
+    std::memset(bytes, 0, layout_.bytes);
+    image_ = {bytes, &layout_};
+    RecordHeader &head = image_.head();
+    head.state = RecordState::kLive;
+    head.generation = generation + 1;
+    head.posting = kNoNode;
+    head.up = kNoNode;
+    head.down = kNoNode;
+    std::fill_n(image_.ids(), layout_.slots, kNoNode);
+    id_ = layout_.id_of(block, slot);
+    return true;
+}
+
+void NewRecord::commit() {
+    if (spans(layout_)) {
+        for (uint32_t part = 1; part < layout_.parts; part++) {
+            PageTxn txn(store_);
+            BlockNo &block = parts_[part - 1];
+            std::byte *page;
+            if (block == kNoBlock) {
+                BlockNo listed;
+                {
+                    PageRef meta(store_, kMetaBlock);
+                    listed = meta_of(meta.data()).free_part;
+                }
+                if (listed != kNoBlock && txn.latch(listed) != nullptr &&
+                    take_off_free_list(txn, listed)) {
+                    block = listed;
+                    page = txn.modify(block);
+                } else {
+                    txn.release();
+                    page = txn.extend(PageKind::kPart, &block);
+                }
+            } else {
+                page = txn.modify(block);
+            }
+            part_header(page) = {.owner = id_,
+                                 .generation = image_.head().generation,
+                                 .index = part,
+                                 .unused = 0};
+            PartRange range = part_range(layout_, part);
+            std::memcpy(payload(page) + sizeof(PartHeader), image_.bytes + range.first,
+                        range.last - range.first);
+            txn.commit();
+        }
+        std::byte *page = txn_.modify(layout_.block_of(id_));
+        std::memcpy(payload(page), image_.bytes, part_range(layout_, 0).last);
+        std::copy(parts_.begin(), parts_.end(), part_table(page, layout_));
+    }
+    txn_.commit();
+}
+
+/* ---- Lists of pages with free slots ----------------------------------------------------------- */
+
+BlockNo &free_list_head(MetaPage &meta, PageKind kind) {
+    switch (kind) {
+        case PageKind::kUpper:
+            return meta.free_upper;
+        case PageKind::kPosting:
+            return meta.free_posting;
+        case PageKind::kPart:
+            return meta.free_part;
+        default:
+            return meta.free_base;
+    }
+}
+
+void put_on_free_list(PageTxn &txn, BlockNo block, std::byte *image) {
+    if (trailer(image).next != kNotListed)
+        return;
+    MetaPage &meta = meta_of(txn.modify(kMetaBlock));
+    BlockNo &head = free_list_head(meta, page_kind(image));
+    trailer(image).next = head;
+    head = block;
+}
+
+bool take_off_free_list(PageTxn &txn, BlockNo block) {
+    PageKind kind = page_kind(txn.latch(block));
+    MetaPage copy = meta_of(txn.latch(kMetaBlock));
+    if (free_list_head(copy, kind) != block)
+        return false;
+    PageTrailer &t = trailer(txn.modify(block));
+    free_list_head(meta_of(txn.modify(kMetaBlock)), kind) = t.next;
+    t.next = kNotListed;
+    return true;
+}
+
+}  // namespace hnsw::core
