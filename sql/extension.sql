@@ -1,0 +1,6 @@
+DROP EXTENSION hnsw;
+CREATE SCHEMA elsewhere;
+CREATE EXTENSION hnsw SCHEMA elsewhere;
+ALTER EXTENSION hnsw SET SCHEMA public;
+DROP SCHEMA elsewhere;
+LOAD 'hnsw';

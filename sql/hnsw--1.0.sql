@@ -1,0 +1,1 @@
+\echo Use "CREATE EXTENSION hnsw" to load this file. \quit
