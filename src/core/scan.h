@@ -27,6 +27,8 @@ struct ScanOptions {
     Iterative iterative = Iterative::kStrict;
     uint64_t max_tuples = UINT64_MAX; /* rows of the graph phase after the first beam */
     size_t memory_limit = size_t{4} << 20; /* bytes: then the exact pass takes over */
+    bool skip_dead = true; /* skip rows marked by kill_last(); false in a transaction that began
+                              during recovery, whose snapshots do not hold rows back */
 };
 
 struct ScanRow {
