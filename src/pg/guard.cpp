@@ -3,7 +3,7 @@
 
 namespace hnsw::pg::detail {
 
-void raise(const Caught& caught) {
+void raise(const Caught &caught) {
     if (caught.edata != nullptr)
         ReThrowError(caught.edata);
     if (caught.out_of_memory)
@@ -17,11 +17,11 @@ Caught current_exception_as_error() noexcept {
     Caught caught;
     try {
         throw;
-    } catch (const PgError& e) {
+    } catch (const PgError &e) {
         caught.edata = e.edata;
-    } catch (const std::bad_alloc&) {
+    } catch (const std::bad_alloc &) {
         caught.out_of_memory = true;
-    } catch (const std::exception& e) {
+    } catch (const std::exception &e) {
         strlcpy(caught.what, e.what(), sizeof(caught.what));
     } catch (...) {
         strlcpy(caught.what, "not a std::exception", sizeof(caught.what));
@@ -29,10 +29,10 @@ Caught current_exception_as_error() noexcept {
     return caught;
 }
 
-ErrorData* try_call(void (*fn)(void*), void* arg) {
+ErrorData *try_call(void (*fn)(void *), void *arg) {
     MemoryContext caller_context = CurrentMemoryContext;
     // volatile: written between sigsetjmp and longjmp.
-    ErrorData* volatile edata = nullptr;
+    ErrorData *volatile edata = nullptr;
     PG_TRY();
     { fn(arg); }
     PG_CATCH();

@@ -16,7 +16,7 @@ namespace hnsw::pg {
 // A server error travelling through C++ frames as an exception. `edata` lives in the memory context
 // that was current when pg_call() was entered.
 struct PgError {
-    ErrorData* edata;
+    ErrorData *edata;
 };
 
 // True if skipping T's destructor is harmless: trivially destructible types, and those that say so
@@ -30,21 +30,21 @@ namespace detail {
 
 // What the handlers of entry() keep of an exception until the catch block has been left.
 struct Caught {
-    ErrorData* edata = nullptr;
+    ErrorData *edata = nullptr;
     bool out_of_memory = false;
     char what[256] = "";
 };
 
 // Raises `caught` as a server error. Never called inside a catch block: the longjmp would leak the
 // exception object.
-[[noreturn]] void raise(const Caught& caught);
+[[noreturn]] void raise(const Caught &caught);
 
 // To be called inside a catch block: says what is being handled.
 Caught current_exception_as_error() noexcept;
 
 // Runs fn(arg) under PG_TRY. Returns null, or a copy of the server's error made in the context
 // that was current at the call; in that case the error has been flushed from the server's stack.
-ErrorData* try_call(void (*fn)(void*), void* arg);
+ErrorData *try_call(void (*fn)(void *), void *arg);
 
 }  // namespace detail
 
@@ -65,25 +65,25 @@ auto entry(Args... args) {
 // abandonable. Returns its result; throws PgError if the server raised an error. Cheap (about
 // 10 ns), but not free: not for inner loops.
 template <typename F>
-auto pg_call(F&& call) {
-    using Result = std::invoke_result_t<F&>;
-    static_assert(std::is_nothrow_invocable_v<F&>, "a C++ exception must not cross PG_TRY");
+auto pg_call(F &&call) {
+    using Result = std::invoke_result_t<F &>;
+    static_assert(std::is_nothrow_invocable_v<F &>, "a C++ exception must not cross PG_TRY");
     static_assert(is_abandonable<std::remove_reference_t<F>>, "capture by reference");
     if constexpr (std::is_void_v<Result>) {
-        auto thunk = [](void* f) { (*static_cast<std::remove_reference_t<F>*>(f))(); };
-        if (ErrorData* edata = detail::try_call(thunk, &call))
+        auto thunk = [](void *f) { (*static_cast<std::remove_reference_t<F> *>(f))(); };
+        if (ErrorData *edata = detail::try_call(thunk, &call))
             throw PgError{edata};
     } else {
         static_assert(std::is_trivially_copyable_v<Result>, "a longjmp would skip its destructor");
         struct Frame {
-            std::remove_reference_t<F>* call;
+            std::remove_reference_t<F> *call;
             Result result;
         } frame{&call, {}};
-        auto thunk = [](void* f) {
-            auto* fr = static_cast<Frame*>(f);
+        auto thunk = [](void *f) {
+            auto *fr = static_cast<Frame *>(f);
             fr->result = (*fr->call)();
         };
-        if (ErrorData* edata = detail::try_call(thunk, &frame))
+        if (ErrorData *edata = detail::try_call(thunk, &frame))
             throw PgError{edata};
         return frame.result;
     }

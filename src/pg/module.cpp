@@ -15,7 +15,7 @@ namespace {
 // server would refuse the second definition with "attempt to redefine parameter", which tells the
 // user nothing. A placeholder, left by SET before the library was loaded, is fine.
 void reject_second_owner() {
-    constexpr const char* kSetting = "hnsw.ef_search";
+    constexpr const char *kSetting = "hnsw.ef_search";
     if (GetConfigOption(kSetting, true, false) == nullptr)
         return;
     if (GetConfigOptionFlags(kSetting, true) & GUC_CUSTOM_PLACEHOLDER)
@@ -38,6 +38,4 @@ void init() {
 }  // namespace
 }  // namespace hnsw::pg
 
-void _PG_init(void) {
-    hnsw::pg::entry<hnsw::pg::init>();
-}
+void _PG_init(void) { hnsw::pg::entry<hnsw::pg::init>(); }

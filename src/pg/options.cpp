@@ -5,8 +5,6 @@
 
 namespace hnsw::pg {
 
-void define_gucs() {
-    MarkGUCPrefixReserved("hnsw");
-}
+void define_gucs() { MarkGUCPrefixReserved("hnsw"); }
 
 }  // namespace hnsw::pg
