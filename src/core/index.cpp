@@ -109,22 +109,26 @@ BlockNo write_centre(PageStore &store, const float *coordinates, uint32_t dim) {
 }
 
 Index::Index(PageStore &store, std::pmr::memory_resource *memory)
-    : store_(store), memory_(memory) {
-    reload();
+    : store_(store), memory_(memory), meta_{} {
+    refresh();
 }
 
-void Index::reload() {
+void Index::refresh() {
     {
         PageRef page(store_, kMetaBlock);
         if (check_meta(page.data()) != MetaStatus::kOk)
             store_.corrupt(kMetaBlock, "not a metapage this version can read");
         meta_ = meta_of(page.data());
     }
+    if (!space_ || space_->centre_count() != meta_.centre_count)
+        build_space();
+}
+
+void Index::build_space() {
     layouts_ = IndexLayouts::make(padded_dim(meta_.dim), meta_.base_slots, meta_.upper_slots,
                                   meta_.code_bits);
     Space::Centres centres{.count = meta_.centre_count};
-    std::pmr::vector<float> coordinates(memory_);
-    coordinates.resize(size_t{meta_.centre_count} * meta_.dim);
+    std::pmr::vector<float> coordinates(size_t{meta_.centre_count} * meta_.dim, memory_);
     for (uint32_t c = 0; c < meta_.centre_count; c++) {
         if (meta_.centre[c] == kNoBlock)
             continue;

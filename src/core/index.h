@@ -50,10 +50,13 @@ public:
     }
     const Space &space() const { return *space_; }
 
-    /* A record names a centre the space does not know: it was learnt since. */
-    void reload();
+    /* Reads the metapage again; rebuilds the space if a centre was learnt since. Searches start
+     * with this: a record with a centre that is still unknown then is newer than their snapshot. */
+    void refresh();
 
 private:
+    void build_space();
+
     PageStore &store_;
     std::pmr::memory_resource *memory_;
     MetaPage meta_;

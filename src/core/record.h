@@ -37,7 +37,7 @@ struct RecordHeader {
     uint8_t centre;      /* which centre of the metapage the own vector is relative to */
     uint32_t generation; /* raised each time the slot is filled again */
     StoredTid tid;       /* base: first heap row (invalid when none is left) */
-    uint16_t unused;
+    uint16_t tid_changes; /* counts changes of the node's set of heap rows, wrapping */
     uint32_t posting;    /* base: first posting chunk of further heap rows, kNoNode = none */
     NodeId up;           /* same node one layer up (an upper record), kNoNode = top */
     NodeId down;         /* upper: same node one layer down (layer 1: the base record) */

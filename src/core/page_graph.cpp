@@ -1,0 +1,220 @@
+/* Searches over pages. page_graph.h says what for. */
+#include "core/page_graph.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hnsw::core {
+
+namespace {
+
+/* Width of the beam in the upper layers: two, because estimates may mislead a single path. */
+constexpr size_t kDescentWidth = 2;
+
+/* Hops between two looks at the interrupt flag. */
+constexpr uint32_t kHopsPerPoll = 64;
+
+/* Upper layers are small; their visited set never needs the hashed form. */
+constexpr size_t kUpperVisitedBudget = size_t{1} << 40;
+
+}  // namespace
+
+/* Remembers the nearest record it was shown, and where that node continues below. */
+struct PageGraph::Nearest final : RecordSink {
+    explicit Nearest(RecordSink *next_sink) : next(next_sink) {}
+
+    void visit(NodeId id, const RecordView &record, float distance) override {
+        if (best.id == kNoNode || distance < best.distance) {
+            best = {id, distance};
+            down = record.head().down;
+        }
+        if (next != nullptr)
+            next->visit(id, record, distance);
+    }
+
+    RecordSink *next;
+    EntryPoint best;
+    NodeId down = kNoNode;
+};
+
+PageGraph::PageGraph(Index &index, const Context &context)
+    : index_(index),
+      context_(context),
+      beam_(context.memory),
+      visited_(context.memory),
+      seen_(context.memory),
+      base_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
+      upper_(index.store(), index.layouts().upper, RecordClass::kUpper, context.memory),
+      neighbour_base_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
+      neighbour_upper_(index.store(), index.layouts().upper, RecordClass::kUpper,
+                       context.memory),
+      ids_(context.memory),
+      estimates_(context.memory) {
+    const size_t slots = std::max(index.layouts().base.slots, index.layouts().upper.slots);
+    ids_.resize(slots);
+    estimates_.resize(slots);
+}
+
+void PageGraph::begin(const Query &query) {
+    query_ = &query;
+    const MetaPage &meta = index_.meta();
+    entry_base_ = meta.entry_base;
+    entry_level_ = meta.entry_level;
+    entry_ = {meta.entry_level > 0 ? meta.entry_upper : meta.entry_base, 0};
+}
+
+EntryPoint PageGraph::descend(uint32_t to_level) {
+    EntryPoint at = entry_;
+    if (entry_base_ == kNoNode)
+        return {};
+    for (uint32_t level = entry_level_; level > to_level; level--) {
+        Nearest nearest(nullptr);
+        EntryPoint found = search_upper(level, at, kDescentWidth, &nearest);
+        /* An upper record that has gone (recycled while we were on the way): layer 0 can be
+         * entered at the entry node itself. */
+        if (found.id == kNoNode)
+            return {to_level == 0 ? entry_base_ : kNoNode, 0};
+        at = {nearest.down, nearest.best.distance};
+    }
+    return at;
+}
+
+EntryPoint PageGraph::search_upper(uint32_t level, EntryPoint from, size_t width,
+                                   RecordSink *sink) {
+    visited_.reset(0, kUpperVisitedBudget);
+    if (!index_.space().has_codes())
+        seen_.reset(0, kUpperVisitedBudget);
+    Nearest nearest(sink);
+    beam_.reset(width, false);
+    if (from.id == kNoNode)
+        return {};
+    float distance;
+    if (!index_.space().has_codes()) {
+        seen_.insert(from.id);
+        if (!evaluate(upper_, from.id, level, nearest, &distance))
+            return {};
+        from.distance = distance;
+    }
+    beam_.push(from.distance, from.id);
+    run(upper_, level, nearest);
+    return nearest.best;
+}
+
+void PageGraph::start_base(EntryPoint from, size_t width, bool keep_spilled,
+                           size_t visited_budget) {
+    const uint64_t addresses =
+        uint64_t{index_.store().size()} * index_.layouts().base.per_page;
+    visited_.reset(addresses, visited_budget);
+    if (!index_.space().has_codes())
+        seen_.reset(addresses, visited_budget);
+    beam_.reset(width, keep_spilled);
+    start_ = from;
+}
+
+void PageGraph::run_base(RecordSink &sink) {
+    if (start_.id != kNoNode) {
+        bool usable = true;
+        if (!index_.space().has_codes()) {
+            seen_.insert(start_.id);
+            usable = evaluate(base_, start_.id, 0, sink, &start_.distance);
+        }
+        if (usable)
+            beam_.push(start_.distance, start_.id);
+        start_ = {};
+    }
+    run(base_, 0, sink);
+}
+
+void PageGraph::run(RecordRef &record, uint32_t level, RecordSink &sink) {
+    Beam::Entry entry;
+    while (beam_.pop(&entry)) {
+        if (!visited_.insert(entry.id))
+            continue;
+        expand(record, entry.id, level, sink);
+        poll();
+    }
+}
+
+/* Interrupts are looked at now and then, with no page held. */
+void PageGraph::poll() {
+    if (++until_poll_ >= kHopsPerPoll) {
+        until_poll_ = 0;
+        index_.store().poll();
+    }
+}
+
+bool PageGraph::knows_centre(const RecordView &record) const {
+    return record.head().centre < index_.space().centre_count();
+}
+
+/* Reads a record and pushes its neighbours. False: no record of that layer is there. */
+bool PageGraph::expand(RecordRef &record, NodeId id, uint32_t level, RecordSink &sink) {
+    context_.stats->records_read++;
+    if (!record.read(id))
+        return false;
+    if ((level > 0 && record.view().head().level != level) || !knows_centre(record.view())) {
+        record.release();
+        return false;
+    }
+    if (index_.space().has_codes())
+        expand_coded(record, id, sink);
+    else
+        expand_plain(record, sink);
+    return true;
+}
+
+void PageGraph::expand_coded(RecordRef &record, NodeId id, RecordSink &sink) {
+    const RecordView &view = record.view();
+    const Space &space = index_.space();
+    const float own = space.distance(*query_, sq8_of(view));
+    context_.stats->distances++;
+    sink.visit(id, view, own);
+    const uint32_t n = view.count();
+    if (n != 0) {
+        space.estimate(*query_, view, own, estimates_.data());
+        std::memcpy(ids_.data(), view.ids(), n * sizeof(NodeId));
+        context_.stats->estimates += n;
+    }
+    record.release();
+    /* A node may enter the beam once per neighbour that names it, each time with another
+     * estimate; only its expansion is marked (SymphonyQG's rule, measured the best). */
+    for (uint32_t i = 0; i < n; i++)
+        if (estimates_[i] < beam_.bound() && !visited_.contains(ids_[i]))
+            beam_.push(estimates_[i], ids_[i]);
+}
+
+/* Without codes every neighbour's own vector is read, once. */
+void PageGraph::expand_plain(RecordRef &record, RecordSink &sink) {
+    const RecordView &view = record.view();
+    const uint32_t n = view.count();
+    const uint32_t level = &record == &upper_ ? view.head().level : 0;
+    std::memcpy(ids_.data(), view.ids(), n * sizeof(NodeId));
+    record.release();
+    RecordRef &neighbour = level > 0 ? neighbour_upper_ : neighbour_base_;
+    for (uint32_t i = 0; i < n; i++) {
+        float distance;
+        if (ids_[i] != kNoNode && seen_.insert(ids_[i]) &&
+            evaluate(neighbour, ids_[i], level, sink, &distance))
+            beam_.push(distance, ids_[i]);
+        poll();
+    }
+}
+
+/* Own distance of a record that is not expanded (yet). */
+bool PageGraph::evaluate(RecordRef &record, NodeId id, uint32_t level, RecordSink &sink,
+                         float *distance) {
+    context_.stats->records_read++;
+    if (!record.read(id))
+        return false;
+    const bool usable = (level == 0 || record.view().head().level == level) &&
+                        knows_centre(record.view());
+    if (usable) {
+        *distance = index_.space().distance(*query_, sq8_of(record.view()));
+        context_.stats->distances++;
+        sink.visit(id, record.view(), *distance);
+    }
+    record.release();
+    return usable;
+}
+
+}  // namespace hnsw::core

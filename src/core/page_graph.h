@@ -1,0 +1,87 @@
+/*
+ * Searching the graph over its pages: greedy descent through the upper layers, then a beam at
+ * layer 0.  One record read per hop; the neighbours' distances are estimated from the codes beside
+ * their ids (L1 has no codes: there the neighbours' own vectors are read, as in plain HNSW).
+ */
+#pragma once
+
+#include <memory_resource>
+#include <span>
+#include <vector>
+
+#include "core/beam.h"
+#include "core/context.h"
+#include "core/index.h"
+#include "core/record_io.h"
+#include "core/visited.h"
+
+namespace hnsw::core {
+
+/* What a search does with each layer-0 record whose own distance it has computed. Called with the
+ * record's page latched: copy and return; no poll, no other page. */
+class RecordSink {
+public:
+    virtual ~RecordSink() = default;
+    virtual void visit(NodeId id, const RecordView &record, float distance) = 0;
+};
+
+/* A place to start a layer from. */
+struct EntryPoint {
+    NodeId id = kNoNode; /* of the layer's class; kNoNode: the graph is empty */
+    float distance = 0;
+};
+
+/* One search at a time; keeps its scratch memory. */
+class PageGraph {
+public:
+    PageGraph(Index &index, const Context &context);
+
+    /* Prepares the search for a value; enters where the metapage said at Index::refresh(). */
+    void begin(const Query &query);
+    uint32_t entry_level() const { return entry_level_; }
+
+    /* Greedy descent from the top layer down to layer `to_level`; the result starts that layer
+     * (to_level 0: a base record). If `to_level` is above the graph's top, the entry point. */
+    EntryPoint descend(uint32_t to_level);
+
+    /* Beam search in an upper layer from `from`; what it expanded goes to `sink`. */
+    EntryPoint search_upper(uint32_t level, EntryPoint from, size_t width, RecordSink *sink);
+
+    /* Layer 0: starts a beam of `width`, and goes on until it is expanded whole. */
+    void start_base(EntryPoint from, size_t width, bool keep_spilled, size_t visited_budget);
+    /* Expands the beam until nothing in it waits. */
+    void run_base(RecordSink &sink);
+    Beam &beam() { return beam_; }
+    VisitedSet &visited() { return visited_; }
+
+private:
+    struct Nearest;
+
+    bool expand(RecordRef &record, NodeId id, uint32_t level, RecordSink &sink);
+    void expand_coded(RecordRef &record, NodeId id, RecordSink &sink);
+    void expand_plain(RecordRef &record, RecordSink &sink);
+    bool evaluate(RecordRef &record, NodeId id, uint32_t level, RecordSink &sink, float *distance);
+    void run(RecordRef &record, uint32_t level, RecordSink &sink);
+    bool knows_centre(const RecordView &record) const;
+    void poll();
+
+    Index &index_;
+    Context context_;
+    const Query *query_ = nullptr;
+    EntryPoint entry_;
+    EntryPoint start_; /* of layer 0, until run_base() took it */
+    NodeId entry_base_ = kNoNode;
+    uint32_t entry_level_ = 0;
+    Beam beam_;
+    VisitedSet visited_; /* expanded */
+    VisitedSet seen_;    /* L1: own distance known */
+    RecordRef base_;
+    RecordRef upper_;
+    RecordRef neighbour_base_; /* L1: a neighbour, while the node's ids are a copy */
+    RecordRef neighbour_upper_;
+    std::pmr::vector<NodeId> ids_;
+    std::pmr::vector<float> estimates_;
+    uint32_t until_poll_ = 0;
+};
+
+}  // namespace hnsw::core

@@ -1,0 +1,171 @@
+/* Posting chunks and TID lists. */
+#include "core/posting.h"
+
+#include <cstring>
+
+namespace hnsw::core {
+
+void read_postings(PageStore &store, NodeId owner, uint32_t generation, uint32_t first,
+                   std::pmr::vector<StoredTid> &out) {
+    for (uint32_t address = first; address != kNoNode;) {
+        if (chunk_block(address) >= store.size())
+            return;
+        PageRef page(store, chunk_block(address));
+        const PostingChunk *chunk = chunk_in_page(page.data(), address);
+        if (page_kind(page.data()) != PageKind::kPosting || chunk->owner != owner ||
+            chunk->owner_generation != generation || chunk->count > PostingChunk::kTids)
+            return;
+        out.insert(out.end(), chunk->tids, chunk->tids + chunk->count);
+        address = chunk->next;
+        page.release();
+        store.poll();
+    }
+}
+
+namespace {
+
+/* A free chunk, its page held in `txn`: from the list of posting pages or a new page. */
+uint32_t take_free_chunk(PageStore &store, PageTxn &txn) {
+    constexpr uint32_t per_page = PostingChunk::per_page();
+    BlockNo listed;
+    {
+        PageRef meta(store, kMetaBlock);
+        listed = meta_of(meta.data()).free_posting;
+    }
+    if (listed != kNoBlock) {
+        const std::byte *page = txn.latch(listed);
+        uint32_t found = kNoNode;
+        uint32_t free = 0;
+        for (uint32_t slot = 0; slot < per_page; slot++) {
+            const PostingChunk *chunk = chunk_in_page(page, slot);
+            if (chunk->owner != kNoNode || !slot_reusable(store, chunk->freed_at))
+                continue;
+            free++;
+            if (found == kNoNode)
+                found = listed * per_page + slot;
+        }
+        if (free <= 1 && page_kind(page) == PageKind::kPosting)
+            take_off_free_list(txn, listed);
+        if (found != kNoNode && page_kind(page) == PageKind::kPosting)
+            return found;
+        txn.commit();
+    }
+    BlockNo block;
+    std::byte *page = txn.extend(PageKind::kPosting, &block);
+    for (uint32_t slot = 0; slot < per_page; slot++)
+        chunk_in_page(page, slot)->owner = kNoNode;
+    put_on_free_list(txn, block, page);
+    return block * per_page;
+}
+
+/* Whether the first chunk of a node's chain is its own and takes another row. The node is latched,
+ * so the answer holds. */
+bool has_room(PageStore &store, NodeId owner, const RecordHeader &head) {
+    if (head.posting == kNoNode || chunk_block(head.posting) >= store.size())
+        return false;
+    PageRef page(store, chunk_block(head.posting));
+    const PostingChunk *chunk = chunk_in_page(page.data(), head.posting);
+    return page_kind(page.data()) == PageKind::kPosting && chunk->owner == owner &&
+           chunk->owner_generation == head.generation && chunk->count < PostingChunk::kTids;
+}
+
+}  // namespace
+
+void add_posting(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid) {
+    const RecordHeader head = edit.view().head();
+    if (has_room(store, owner, head)) {
+        std::byte *page = edit.txn().modify(chunk_block(head.posting));
+        PostingChunk *chunk = chunk_in_page(page, head.posting);
+        chunk->tids[chunk->count++] = StoredTid::from(tid);
+        edit.image().head().tid_changes++;
+        edit.commit();
+        return;
+    }
+    /* A new chunk in front. The chunk is published before the record names it; a crash between
+     * the two leaves an owned chunk nobody names, which VACUUM frees. */
+    PageTxn chunk_txn(store);
+    uint32_t address = take_free_chunk(store, chunk_txn);
+    PostingChunk *chunk = chunk_in_page(chunk_txn.modify(chunk_block(address)), address);
+    std::memset(chunk, 0, sizeof(*chunk));
+    chunk->owner = owner;
+    chunk->owner_generation = head.generation;
+    chunk->next = head.posting;
+    chunk->count = 1;
+    chunk->tids[0] = StoredTid::from(tid);
+    chunk_txn.commit();
+    RecordHeader &image = edit.image().head();
+    image.posting = address;
+    image.tid_changes++;
+    edit.commit();
+}
+
+void mark_dead(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid) {
+    const RecordHeader head = edit.view().head();
+    if (head.tid.tid() == tid) {
+        edit.image().head().tid = StoredTid::from(tid, true);
+        return;
+    }
+    for (uint32_t address = head.posting; address != kNoNode;) {
+        if (chunk_block(address) >= store.size())
+            return;
+        PageTxn txn(store);
+        const std::byte *page = txn.latch(chunk_block(address));
+        const PostingChunk *chunk = chunk_in_page(page, address);
+        if (page_kind(page) != PageKind::kPosting || chunk->owner != owner ||
+            chunk->owner_generation != head.generation)
+            return;
+        for (uint32_t i = 0; i < chunk->count && i < PostingChunk::kTids; i++) {
+            if (chunk->tids[i].tid() != tid)
+                continue;
+            chunk_in_page(txn.modify(chunk_block(address)), address)->tids[i] =
+                StoredTid::from(tid, true);
+            txn.commit();
+            return;
+        }
+        address = chunk->next;
+    }
+}
+
+void add_to_tid_list(PageStore &store, bool zero_list, HeapTid tid) {
+    auto list_of = [zero_list](auto &meta) -> auto & {
+        return zero_list ? meta.zero_rows : meta.null_rows;
+    };
+    auto has_room = [](const std::byte *page) {
+        return page_kind(page) == PageKind::kTidList &&
+               reinterpret_cast<const TidListPage *>(payload(page))->count < TidListPage::kTids;
+    };
+    for (;;) {
+        BlockNo fill;
+        {
+            PageRef meta(store, kMetaBlock);
+            fill = list_of(meta_of(meta.data())).fill;
+        }
+        PageTxn txn(store);
+        if (fill != kNoBlock && has_room(txn.latch(fill))) {
+            auto *list = reinterpret_cast<TidListPage *>(payload(txn.modify(fill)));
+            list->tids[list->count++] = StoredTid::from(tid);
+            txn.commit();
+            return;
+        }
+        /* Full: go on to the next page of the chain, or add one; whoever comes first decides. */
+        BlockNo next = fill == kNoBlock ? kNoBlock : trailer(txn.latch(fill)).next;
+        const PageList &list = list_of(meta_of(txn.latch(kMetaBlock)));
+        if (list.fill != fill)
+            continue;
+        if (fill != kNoBlock && next == kNotListed)
+            store.corrupt(fill, "a TID list page without a next page");
+        if (fill == kNoBlock || next == kNoBlock) {
+            std::byte *page = txn.extend(PageKind::kTidList, &next);
+            trailer(page).next = kNoBlock;
+            if (fill != kNoBlock)
+                trailer(txn.modify(fill)).next = next;
+        }
+        PageList &image = list_of(meta_of(txn.modify(kMetaBlock)));
+        if (image.head == kNoBlock)
+            image.head = next;
+        image.fill = next;
+        txn.commit();
+    }
+}
+
+}  // namespace hnsw::core

@@ -1,0 +1,40 @@
+/*
+ * Further heap rows of a node: a chain of posting chunks, newest first.  Chunks are changed only while
+ * the node's base record is latched exclusively, so the chain of a latched node stands still.
+ */
+#pragma once
+
+#include <memory_resource>
+#include <vector>
+
+#include "core/index.h"
+#include "core/record_io.h"
+
+namespace hnsw::core {
+
+inline PostingChunk *chunk_in_page(std::byte *page, uint32_t address) {
+    return reinterpret_cast<PostingChunk *>(payload(page)) + address % PostingChunk::per_page();
+}
+inline const PostingChunk *chunk_in_page(const std::byte *page, uint32_t address) {
+    return reinterpret_cast<const PostingChunk *>(payload(page)) +
+           address % PostingChunk::per_page();
+}
+inline BlockNo chunk_block(uint32_t address) { return address / PostingChunk::per_page(); }
+
+/* Appends the rows of the chain that starts at `first` to `out`. Latches one chunk's page at a
+ * time. A chunk that is not (any longer) the node's ends the walk. */
+void read_postings(PageStore &store, NodeId owner, uint32_t generation, uint32_t first,
+                   std::pmr::vector<StoredTid> &out);
+
+/* Adds a row to the node whose base record `edit` holds open, and commits. */
+void add_posting(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid);
+
+/* Marks a row of the node whose base record `edit` holds open as dead to every snapshot, if the node
+ * has that row. A row in the record itself is marked in the image: the caller commits. */
+void mark_dead(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid);
+
+/* Adds a row to one of the metapage's TID lists (zero_list: vectors without direction, otherwise
+ * NULLs). */
+void add_to_tid_list(PageStore &store, bool zero_list, HeapTid tid);
+
+}  // namespace hnsw::core

@@ -1,0 +1,416 @@
+/* The ordered scan. scan.h has the phases. */
+#include "core/scan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <new>
+
+#include "core/page_graph.h"
+#include "core/posting.h"
+
+namespace hnsw::core {
+
+namespace {
+
+/* Share of the memory limit that the visited bitmap may take before it becomes a hash set. */
+constexpr size_t kVisitedShare = 4;
+
+/* Marks of dead rows are written when this many have gathered. */
+constexpr size_t kKillBatch = 256;
+
+}  // namespace
+
+struct Scan::Impl final : RecordSink {
+    Impl(Index &index_ref, const Context &context_ref, RowSorter &sorter_ref)
+        : index(index_ref),
+          context(context_ref),
+          sorter(sorter_ref),
+          query(context.memory),
+          graph(index, context),
+          results(context.memory),
+          tids(context.memory),
+          kills(context.memory),
+          rows(context.memory) {}
+
+    enum class Phase : uint8_t { kGraph, kExact, kZero, kNull, kDone };
+
+    /* A node whose own distance is known and whose rows have not been returned. */
+    struct Result {
+        double bound;
+        NodeId id;
+        uint32_t generation;
+        uint32_t posting;
+        uint16_t tid_changes;
+        StoredTid tid;
+    };
+    struct Farther {
+        bool operator()(const Result &a, const Result &b) const { return a.bound > b.bound; }
+    };
+
+    struct Kill {
+        NodeId id;
+        uint32_t generation;
+        uint16_t tid_changes;
+        HeapTid tid;
+    };
+
+    void begin(const float *value);
+    bool next(ScanRow *row);
+    void visit(NodeId id, const RecordView &record, float distance) override;
+
+    bool next_of_graph(ScanRow *row);
+    bool more_of_graph();
+    bool emit(ScanRow *row);
+    void take_rows(const Result &result);
+    bool over_memory() const;
+    void start_exact();
+    void put_rows(const Result &result);
+    bool next_of_exact(ScanRow *row);
+    bool next_of_list(ScanRow *row, ScanRow::Kind kind);
+    void start_list(bool zero_list);
+    void note_order(double bound);
+    void kill_last();
+    void flush_kills();
+
+    Index &index;
+    Context context;
+    RowSorter &sorter;
+    ScanOptions options;
+    Query query;
+    PageGraph graph;
+    Phase phase = Phase::kDone;
+    bool null_query = false;
+    bool first_beam = true;
+    bool stopping = false;   /* options say: no further beam; hand out what is there and end */
+    double horizon = 0;      /* rows with a bound up to here may leave */
+    double last_bound = 0;   /* largest bound returned */
+    uint64_t visited_after_first = 0;
+    std::pmr::vector<Result> results; /* heap, nearest on top */
+
+    /* Rows of the node being returned. */
+    Result current{};
+    std::pmr::vector<StoredTid> tids;
+    size_t next_tid = 0;
+    Kill last{};
+    std::pmr::vector<Kill> kills;
+
+    /* Rows of the TID list being returned, one page at a time. */
+    std::pmr::vector<StoredTid> rows;
+    size_t next_row = 0;
+    BlockNo next_list_block = kNoBlock;
+};
+
+void Scan::Impl::begin(const float *value) {
+    flush_kills();
+    results.clear();
+    tids.clear();
+    next_tid = 0;
+    rows.clear();
+    next_row = 0;
+    first_beam = true;
+    stopping = false;
+    visited_after_first = 0;
+    last_bound = -std::numeric_limits<double>::infinity();
+    horizon = last_bound;
+    last = {};
+    null_query = value == nullptr;
+    index.refresh();
+    if (null_query) {
+        /* Every distance is NULL: any order will do. */
+        graph.visited().reset(0, options.memory_limit);
+        start_exact();
+        return;
+    }
+    index.space().prepare(value, &query);
+    graph.begin(query);
+    EntryPoint from = graph.descend(0);
+    const double factor = index.space().has_codes() ? index.meta().beam_factor : 1.0;
+    const auto width = static_cast<size_t>(std::ceil(options.ef * factor));
+    graph.start_base(from, width, true, options.memory_limit / kVisitedShare);
+    phase = Phase::kGraph;
+}
+
+void Scan::Impl::visit(NodeId id, const RecordView &record, float distance) {
+    const RecordHeader &head = record.head();
+    if (!first_beam)
+        visited_after_first++;
+    if (head.state != RecordState::kLive)
+        return;
+    if (head.posting == kNoNode &&
+        (!head.tid.tid().valid() || (options.skip_dead && head.tid.dead())))
+        return;
+    results.push_back({.bound = index.space().lower_bound(query, sq8_of(record), distance),
+                       .id = id,
+                       .generation = head.generation,
+                       .posting = head.posting,
+                       .tid_changes = head.tid_changes,
+                       .tid = head.tid});
+    std::push_heap(results.begin(), results.end(), Farther{});
+}
+
+bool Scan::Impl::over_memory() const {
+    return results.size() * sizeof(Result) + const_cast<PageGraph &>(graph).beam().bytes() +
+               const_cast<PageGraph &>(graph).visited().bytes() >
+           options.memory_limit;
+}
+
+bool Scan::Impl::next(ScanRow *row) {
+    for (;;) {
+        switch (phase) {
+            case Phase::kGraph:
+                if (next_of_graph(row))
+                    return true;
+                break;
+            case Phase::kExact:
+                if (next_of_exact(row))
+                    return true;
+                start_list(true);
+                phase = Phase::kZero;
+                break;
+            case Phase::kZero:
+                if (next_of_list(row, null_query ? ScanRow::Kind::kNull : ScanRow::Kind::kNan))
+                    return true;
+                start_list(false);
+                phase = Phase::kNull;
+                break;
+            case Phase::kNull:
+                if (next_of_list(row, ScanRow::Kind::kNull))
+                    return true;
+                phase = Phase::kDone;
+                break;
+            case Phase::kDone:
+                return false;
+        }
+    }
+}
+
+/* ---- Graph ------------------------------------------------------------------------------------ */
+
+bool Scan::Impl::next_of_graph(ScanRow *row) {
+    for (;;) {
+        if (emit(row))
+            return true;
+        if (!results.empty() && results.front().bound <= horizon) {
+            std::pop_heap(results.begin(), results.end(), Farther{});
+            Result nearest = results.back();
+            results.pop_back();
+            take_rows(nearest);
+            continue;
+        }
+        if (!more_of_graph())
+            return false;
+    }
+}
+
+/* Runs the next beam and moves the horizon, or changes phase and returns false. */
+bool Scan::Impl::more_of_graph() {
+    if (stopping) {
+        phase = Phase::kDone;
+        return false;
+    }
+    if (!first_beam) {
+        if (graph.beam().exhausted() || over_memory()) {
+            start_exact();
+            return false;
+        }
+        graph.beam().widen(graph.beam().width() * 2);
+        context.stats->resumes++;
+    }
+    graph.run_base(*this);
+    first_beam = false;
+    /* Beyond the beam's bound nodes may be missing still. */
+    horizon = index.space().operator_value(query, graph.beam().bound());
+    bool enough = options.iterative == Iterative::kOff ||
+                  visited_after_first >= options.max_tuples;
+    if (enough) {
+        stopping = true;
+        if (options.iterative != Iterative::kOff)
+            horizon = std::numeric_limits<double>::infinity();
+    }
+    return true;
+}
+
+/* Makes the rows of a node the next to be returned. */
+void Scan::Impl::take_rows(const Result &result) {
+    current = result;
+    tids.clear();
+    next_tid = 0;
+    if (result.tid.tid().valid())
+        tids.push_back(result.tid);
+    if (result.posting != kNoNode)
+        read_postings(index.store(), result.id, result.generation, result.posting, tids);
+}
+
+bool Scan::Impl::emit(ScanRow *row) {
+    while (next_tid < tids.size()) {
+        const StoredTid &stored = tids[next_tid++];
+        if (!stored.tid().valid() || (options.skip_dead && stored.dead()))
+            continue;
+        row->tid = stored.tid();
+        row->bound = current.bound;
+        row->kind = ScanRow::Kind::kBound;
+        last = {current.id, current.generation, current.tid_changes, stored.tid()};
+        note_order(current.bound);
+        return true;
+    }
+    return false;
+}
+
+void Scan::Impl::note_order(double bound) {
+    if (bound < last_bound)
+        context.stats->late_rows++;
+    else
+        last_bound = bound;
+}
+
+/* ---- Exact pass ------------------------------------------------------------------------------- */
+
+void Scan::Impl::put_rows(const Result &result) {
+    take_rows(result);
+    for (const StoredTid &stored : tids)
+        if (stored.tid().valid() && !(options.skip_dead && stored.dead()))
+            sorter.put(result.bound, stored.tid());
+    tids.clear();
+    next_tid = 0;
+}
+
+/* Everything not yet returned, in order: results in hand and all records never visited. */
+void Scan::Impl::start_exact() {
+    phase = Phase::kExact;
+    last = {};
+    sorter.begin();
+    for (const Result &result : results)
+        put_rows(result);
+    results.clear();
+    const RecordLayout &layout = index.layouts().base;
+    RecordRef record(index.store(), layout, RecordClass::kBase, context.memory);
+    const BlockNo blocks = index.store().size();
+    for (BlockNo block = kMetaBlock + 1; block < blocks; block++) {
+        for (uint32_t slot = 0; slot < layout.per_page; slot++) {
+            NodeId id = layout.id_of(block, slot);
+            if (graph.visited().contains(id) || !record.read(id))
+                continue;
+            context.stats->exact_pass_records++;
+            const RecordView &view = record.view();
+            if (view.head().centre < index.space().centre_count()) {
+                if (null_query) {
+                    const RecordHeader &head = view.head();
+                    if (head.state == RecordState::kLive)
+                        results.push_back({.bound = 0,
+                                           .id = id,
+                                           .generation = head.generation,
+                                           .posting = head.posting,
+                                           .tid_changes = head.tid_changes,
+                                           .tid = head.tid});
+                } else {
+                    visit(id, view, index.space().distance(query, sq8_of(view)));
+                }
+            }
+            record.release();
+        }
+        for (const Result &result : results)
+            put_rows(result);
+        results.clear();
+        index.store().poll();
+    }
+    sorter.sort();
+}
+
+bool Scan::Impl::next_of_exact(ScanRow *row) {
+    if (!sorter.next(&row->bound, &row->tid))
+        return false;
+    row->kind = null_query ? ScanRow::Kind::kNull : ScanRow::Kind::kBound;
+    note_order(row->bound);
+    return true;
+}
+
+/* ---- TID lists -------------------------------------------------------------------------------- */
+
+void Scan::Impl::start_list(bool zero_list) {
+    last = {};
+    rows.clear();
+    next_row = 0;
+    PageRef meta(index.store(), kMetaBlock);
+    const MetaPage &m = meta_of(meta.data());
+    next_list_block = zero_list ? m.zero_rows.head : m.null_rows.head;
+}
+
+bool Scan::Impl::next_of_list(ScanRow *row, ScanRow::Kind kind) {
+    for (;;) {
+        while (next_row < rows.size()) {
+            const StoredTid &stored = rows[next_row++];
+            if (options.skip_dead && stored.dead())
+                continue;
+            *row = {.tid = stored.tid(), .bound = 0, .kind = kind};
+            return true;
+        }
+        if (next_list_block >= index.store().size())
+            return false;
+        rows.clear();
+        next_row = 0;
+        index.store().poll();
+        PageRef page(index.store(), next_list_block);
+        if (page_kind(page.data()) != PageKind::kTidList)
+            index.store().corrupt(next_list_block, "not a TID list page");
+        const auto *list = reinterpret_cast<const TidListPage *>(payload(page.data()));
+        rows.assign(list->tids, list->tids + std::min(list->count, TidListPage::kTids));
+        next_list_block = trailer(page.data()).next;
+    }
+}
+
+/* ---- Dead rows -------------------------------------------------------------------------------- */
+
+void Scan::Impl::kill_last() {
+    if (last.tid.valid()) {
+        kills.push_back(last);
+        last = {};
+    }
+    if (kills.size() >= kKillBatch)
+        flush_kills();
+}
+
+void Scan::Impl::flush_kills() {
+    if (kills.empty())
+        return;
+    std::sort(kills.begin(), kills.end(), [](const Kill &a, const Kill &b) { return a.id < b.id; });
+    RecordEdit edit(index.store(), index.layouts().base, RecordClass::kBase, context.memory);
+    for (size_t i = 0; i < kills.size();) {
+        const Kill &first = kills[i];
+        size_t end = i;
+        while (end < kills.size() && kills[end].id == first.id)
+            end++;
+        /* Any change of the node's rows since they were read: a TID may name another row now. */
+        if (edit.open(first.id) && edit.view().head().generation == first.generation &&
+            edit.view().head().tid_changes == first.tid_changes)
+            for (size_t k = i; k < end; k++)
+                mark_dead(index.store(), edit, first.id, kills[k].tid);
+        edit.commit();
+        i = end;
+        index.store().poll();
+    }
+    kills.clear();
+}
+
+/* ---- Interface -------------------------------------------------------------------------------- */
+
+Scan::Scan(Index &index, const Context &context, RowSorter &sorter) {
+    std::pmr::polymorphic_allocator<> allocator(context.memory);
+    impl_ = allocator.new_object<Impl>(index, context, sorter);
+}
+
+Scan::~Scan() {
+    std::pmr::polymorphic_allocator<> allocator(impl_->context.memory);
+    allocator.delete_object(impl_);
+}
+
+void Scan::begin(const float *value, const ScanOptions &options) {
+    impl_->options = options;
+    impl_->begin(value);
+}
+
+bool Scan::next(ScanRow *row) { return impl_->next(row); }
+void Scan::kill_last() { impl_->kill_last(); }
+void Scan::flush_kills() { impl_->flush_kills(); }
+
+}  // namespace hnsw::core
