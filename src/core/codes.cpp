@@ -160,18 +160,41 @@ void Space::prepare(const float *value, Query *query) const {
         std::fill(q + dim_, q + padded_, 0.0f);
         if (metric_ != Metric::kL1)
             rotation_.apply(q);
-        Query::Centred &centred = query->centred[c];
-        centred = {.q = q};
-        if (bits_ == 0)
-            continue;
-        int8_t *x = &query->codes[size_t{c} * bits_];
-        centred.x = x;
-        centred.step = kernels_.max_abs(q, bits_) / 127;
-        float inverse_step = centred.step > FLT_MIN ? 1 / centred.step : 0;
-        kernels_.sq8_encode(q, inverse_step, centred.step, x, bits_);
-        for (uint32_t i = 0; i < bits_; i++)
-            centred.sum += x[i];
+        quantise(query, c);
     }
+}
+
+void Space::prepare_from(const Sq8 &v, Query *query) const {
+    query->norm = v.norm;
+    query->zero = false;
+    query->unit = power_above(std::max<double>(v.norm, largest_centre_));
+    query->rotated.resize(size_t{centre_count_} * padded_);
+    query->codes.resize(size_t{centre_count_} * bits_);
+    for (uint32_t c = 0; c < centre_count_; c++) {
+        float *q = &query->rotated[size_t{c} * padded_];
+        const float *offset = shift(v.centre, static_cast<uint8_t>(c));
+        for (uint32_t i = 0; i < padded_; i++) {
+            double x = double{v.scale} * v.x[i] - (offset != nullptr ? offset[i] : 0.0f);
+            q[i] = static_cast<float>(x / query->unit);
+        }
+        quantise(query, c);
+    }
+}
+
+/* Sets centred[c] from the coordinates behind it. */
+void Space::quantise(Query *query, uint32_t c) const {
+    const float *q = &query->rotated[size_t{c} * padded_];
+    Query::Centred &centred = query->centred[c];
+    centred = {.q = q};
+    if (bits_ == 0)
+        return;
+    int8_t *x = &query->codes[size_t{c} * bits_];
+    centred.x = x;
+    centred.step = kernels_.max_abs(q, bits_) / 127;
+    float inverse_step = centred.step > FLT_MIN ? 1 / centred.step : 0;
+    kernels_.sq8_encode(q, inverse_step, centred.step, x, bits_);
+    for (uint32_t i = 0; i < bits_; i++)
+        centred.sum += x[i];
 }
 
 bool Space::accumulate(const float *value, double *sum) const {

@@ -113,6 +113,9 @@ public:
 
     /* value: dim finite floats. */
     void prepare(const float *value, Query *query) const;
+    /* The same for a value of which only the record is at hand: its SQ8 vector stands for it. hash
+     * and value are not set. */
+    void prepare_from(const Sq8 &v, Query *query) const;
     /* Adds the value (for cosine its unit vector) to `sum`, dim doubles: centres are averages of
      * these. False, and nothing added, for a cosine zero vector. */
     bool accumulate(const float *value, double *sum) const;
@@ -146,6 +149,7 @@ public:
 
 private:
     const float *shift(uint8_t from, uint8_t to) const;
+    void quantise(Query *query, uint32_t centre) const;
 
     Metric metric_;
     uint32_t dim_;

@@ -21,10 +21,12 @@ namespace hnsw::core {
  * distance: to the node, ascending (internal units; may be negative for inner product).
  * between(i, j): distance between candidates i and j, same units.
  * chosen: receives indices into the candidates; taken by the heuristic first, fill after.
+ * kept: the first so many candidates (at most `slots`) are links to be kept whatever the heuristic
+ * would say; only the others need to be in order of distance.
  * Returns how many of them the heuristic itself took. */
 template <class Between>
 uint32_t select_neighbours(const float *distance, uint32_t n, uint32_t slots, Between &&between,
-                           std::pmr::vector<uint32_t> &chosen) {
+                           std::pmr::vector<uint32_t> &chosen, uint32_t kept = 0) {
     constexpr float kFirstAlpha2 = 1.2f * 1.2f;
     constexpr float kAlphaGrowth = 1.3f;
     constexpr float kNever = 3e38f;
@@ -43,8 +45,9 @@ uint32_t select_neighbours(const float *distance, uint32_t n, uint32_t slots, Be
         return true;
     };
     std::pmr::vector<uint32_t> rest(chosen.get_allocator());
-    uint32_t i = 0;
-    for (; i < n && chosen.size() < slots; i++) {
+    for (uint32_t i = 0; i < kept; i++)
+        chosen.push_back(i);
+    for (uint32_t i = kept; i < n && chosen.size() < slots; i++) {
         bool occluded = false;
         for (uint32_t taken : chosen)
             if (occlude(i, taken)) {

@@ -46,8 +46,8 @@ struct RecordHeader {
     float error;         /* norm (L1 opclass: L1 norm) of value minus that vector, rounded up */
     union {
         uint8_t hash[16];  /* of the indexed value: equal hash = equal vector */
-        uint64_t freed_at; /* kFree: next full transaction id when it was freed; 0 = never used,
-                              reusable at once */
+        uint64_t freed_at; /* kFree: next full transaction id when it was freed; 0 = no link names
+                              it: may be filled at once */
     };
 };
 static_assert(sizeof(RecordHeader) == 56);

@@ -141,21 +141,19 @@ RecordImage RecordEdit::image() {
     return {const_cast<std::byte *>(view_.bytes), &layout_};
 }
 
-/* Writes the parts of a spanning record that differ from what was read, each a commit of its own.
- * The head page stays latched, so no other writer comes between. */
+/* Adds the parts of a spanning record that differ from what was read to the transaction: the
+ * largest layout has as many parts as a transaction has pages, so an edit is one commit and a crash
+ * never leaves ids beside another edit's codes. */
 void RecordEdit::write_parts() {
     const std::byte *now = scratch_.data();
     const std::byte *before = now + layout_.bytes;
-    const std::byte *head_page = txn_.latch(layout_.block_of(id_));
     for (uint32_t part = 1; part < layout_.parts; part++) {
         PartRange range = part_range(layout_, part);
         if (std::memcmp(now + range.first, before + range.first, range.last - range.first) == 0)
             continue;
-        PageTxn txn(store_);
-        std::byte *page = txn.modify(part_table(head_page, layout_)[part - 1]);
-        std::memcpy(payload(page) + sizeof(PartHeader), now + range.first,
+        BlockNo block = part_table(txn_.latch(layout_.block_of(id_)), layout_)[part - 1];
+        std::memcpy(payload(txn_.modify(block)) + sizeof(PartHeader), now + range.first,
                     range.last - range.first);
-        txn.commit();
     }
     std::memcpy(payload(txn_.modify(layout_.block_of(id_))), now, part_range(layout_, 0).last);
 }
@@ -208,7 +206,9 @@ bool NewRecord::take_from_list() {
     for (uint32_t slot = 0; slot < layout_.per_page && !more; slot++) {
         const auto &head = *reinterpret_cast<const RecordHeader *>(
             record_in_page(page, layout_, slot));
-        if (head.state != RecordState::kFree || !slot_reusable(store_, head.freed_at))
+        /* A stamp that has become reusable is not enough: a link may still name the slot. VACUUM
+         * clears the stamp once it has made sure that none does. */
+        if (head.state != RecordState::kFree || head.freed_at != 0)
             continue;
         if (found == layout_.per_page)
             found = slot;
