@@ -13,7 +13,8 @@ OBJS = $(patsubst %.cpp,%.o,$(sort $(wildcard src/*/*.cpp)))
 REGRESS = \
 	extension
 
-ISOLATION =
+ISOLATION = \
+	unique_vector
 
 TAP_TESTS = 1
 PROVE_TESTS ?= $(sort $(wildcard test/t/*.pl))

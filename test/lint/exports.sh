@@ -1,9 +1,11 @@
 #!/bin/sh
 # The library, when it has been built, exports only what hnsw.map names and C functions the SQL
 # scripts call; and every C function of the scripts exists.
-[ -f hnsw.so ] || { echo "hnsw.so is not built: exports not checked"; exit 0; }
+# HNSW_SO names a library built elsewhere.
+so=${HNSW_SO:-hnsw.so}
+[ -f "$so" ] || { echo "$so is not built: exports not checked"; exit 0; }
 status=0
-exported=$(nm -D --defined-only hnsw.so | awk '{print $3}' | sort)
+exported=$(nm -D --defined-only "$so" | awk '{print $3}' | sort)
 called=$(cat sql/hnsw--*.sql | grep -oE "'hnsw_[a-z0-9_]+'" | tr -d "'" | sort -u)
 for s in $exported; do
     case $s in
