@@ -90,8 +90,8 @@ format:
 	clang-format -i $(CXX_FILES)
 
 lint: headerscheck
-	clang-format --dry-run -Werror $(CXX_FILES)
 	@set -e; for s in test/lint/*.sh; do echo "$$s"; sh "$$s"; done
+	clang-format --dry-run -Werror $(CXX_FILES)
 
 # Every header compiles on its own.
 headerscheck:
