@@ -185,6 +185,8 @@ start_cache() {
 build_extension() {
     local variant=$1 pg_config=$2 file headers
     shift 2
+    # PGXS names the compiler itself; what the environment says must be said to make.
+    [ -z "${CXX:-}" ] || set -- CXX="$CXX" "$@"
     headers=$(realpath "$("$pg_config" --includedir-server)")
     BUILD=$BUILDS/$variant-$(pg_major "$pg_config")-$(checksum "$headers $*")
     mkdir -p "$BUILD"
