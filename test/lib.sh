@@ -53,7 +53,7 @@ is_installed() {
 # on Debian normally creates a cluster "main"; a setting that lives only as long as the
 # installation keeps it from doing so.
 install_packages() {
-    local missing=() package folder=/etc/postgresql-common/createcluster.d dropin='' made='' status=0
+    local missing=() package folder=/etc/postgresql-common/createcluster.d dropin='' status=0
     for package in "$@"; do
         is_installed "$package" || missing+=("$package")
     done
@@ -62,9 +62,6 @@ install_packages() {
         die "please install these (Debian's names), then run this again: ${missing[*]}"
     echo "    installing ${missing[*]}"
     if [[ " ${missing[*]} " == *" postgresql-1"* ]]; then
-        made=$folder
-        while [ ! -d "$(dirname "$made")" ]; do made=$(dirname "$made"); done
-        [ ! -d "$folder" ] || made=''
         dropin=$folder/hnsw-no-main-cluster.conf
         as_root mkdir -p "$folder"
         echo 'create_main_cluster = false' | as_root tee "$dropin" >/dev/null
@@ -75,10 +72,7 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l apt-get -qq -y \
         -o DPkg::Lock::Timeout=600 install --no-install-recommends "${missing[@]}" \
         >>"$log" 2>&1 </dev/null || status=$?
-    if [ -n "$dropin" ]; then
-        as_root rm -f "$dropin"
-        [ -z "$made" ] || as_root rmdir --ignore-fail-on-non-empty "$folder"
-    fi
+    [ -z "$dropin" ] || as_root rm -f "$dropin"
     if [ "$status" -ne 0 ]; then
         tail -n 30 "$log" >&2
         rm -f "$log"
@@ -122,8 +116,9 @@ choose_server() {
         is_usable_pg_config "$PG_CONFIG" || die "PostgreSQL $version was installed, but $PG_CONFIG does not work"
     fi
     export PG_CONFIG
-    if ! command -v make >/dev/null || ! command -v "${CXX:-g++}" >/dev/null; then
-        install_packages make g++
+    if ! command -v make >/dev/null || ! command -v "${CXX:-g++}" >/dev/null ||
+        ! echo '#include <xxhash.h>' | "${CXX:-g++}" -x c++ -fsyntax-only - 2>/dev/null; then
+        install_packages make g++ libxxhash-dev
     fi
     choose_server_user
 }
