@@ -70,19 +70,34 @@ Rotation::Rotation(uint32_t padded_dim, uint64_t seed, std::pmr::memory_resource
         word = splitmix64(seed);
 }
 
+void Rotation::flip(float *x, uint32_t round) const {
+    const uint64_t *signs = &signs_[size_t{round} * (dim_ / 64)];
+    for (uint32_t i = 0; i < dim_; i++) {
+        uint32_t sign = static_cast<uint32_t>(signs[i / 64] >> (i % 64)) << 31;
+        x[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(x[i]) ^ sign);
+    }
+}
+
+/* The transform covers a power of two; alternating ends reaches every coordinate. It is its own
+ * inverse. */
+void Rotation::transform(float *x, uint32_t round) const {
+    float *part = round % 2 == 0 ? x : x + (dim_ - power_);
+    simd::code_kernels().hadamard(part, power_);
+    for (uint32_t i = 0; i < power_; i++)
+        part[i] *= norm_;
+}
+
 void Rotation::apply(float *x) const {
-    const simd::CodeKernels &kernels = simd::code_kernels();
-    const uint64_t *signs = signs_.data();
-    for (uint32_t round = 0; round < kRounds; round++, signs += dim_ / 64) {
-        for (uint32_t i = 0; i < dim_; i++) {
-            uint32_t flip = static_cast<uint32_t>(signs[i / 64] >> (i % 64)) << 31;
-            x[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(x[i]) ^ flip);
-        }
-        /* The transform covers a power of two; alternating ends reaches every coordinate. */
-        float *part = round % 2 == 0 ? x : x + (dim_ - power_);
-        kernels.hadamard(part, power_);
-        for (uint32_t i = 0; i < power_; i++)
-            part[i] *= norm_;
+    for (uint32_t round = 0; round < kRounds; round++) {
+        flip(x, round);
+        transform(x, round);
+    }
+}
+
+void Rotation::undo(float *x) const {
+    for (uint32_t round = kRounds; round-- > 0;) {
+        transform(x, round);
+        flip(x, round);
     }
 }
 
@@ -103,6 +118,7 @@ Space::Space(Metric metric, uint32_t dim, uint32_t bits, uint64_t rotation_seed,
       rotation_(padded_, rotation_seed, memory),
       centres_(size_t{centres.count} * padded_, memory),
       shifts_(memory),
+      cosines_(bits == 0 ? 0 : bits + 1, memory),
       kernels_(simd::code_kernels()) {
     for (uint32_t c = 0; c < centre_count_; c++) {
         if (centres.coordinates[c] == nullptr)
@@ -111,6 +127,8 @@ Space::Space(Metric metric, uint32_t dim, uint32_t bits, uint64_t rotation_seed,
         std::copy_n(centres.coordinates[c], dim_, to);
         largest_centre_ = std::max<double>(largest_centre_, kernels_.max_abs(to, dim_));
     }
+    for (uint32_t i = 0; i < cosines_.size(); i++)
+        cosines_[i] = static_cast<float>(std::cos(M_PI * i / bits_));
     if (centre_count_ == 2) {
         shifts_.resize(size_t{2} * padded_);
         for (uint32_t i = 0; i < padded_; i++)
@@ -349,34 +367,59 @@ void Space::encode_edge(const RecordImage &u, const Sq8 &v, uint32_t slot) const
     u.factor_b()[slot] = to_bf16(std::clamp(b, -kMaxFactorB, kMaxFactorB));
 }
 
-void Space::edge_lengths(const RecordView &record, float *out) const {
-    if (metric_ == Metric::kInnerProduct) {
-        /* Only s is stored; <r, x> of a random rotation is sqrt(2/pi) |r| bits / sqrt(dim). */
-        const double ratio = std::sqrt(2 / M_PI) * bits_ / std::sqrt(static_cast<double>(padded_));
-        for (uint32_t i = 0; i < record.count(); i++) {
-            double length = from_bf16(record.factor_b()[i]) * ratio;
-            out[i] = static_cast<float>(length * length);
-        }
-        return;
-    }
-    /* The estimate of a query that is the node itself: distance 0 plus the edge's length. */
+void Space::own_estimates(const RecordView &record, float *distance, float *length) const {
+    const uint32_t n = record.count();
     const int8_t *own = record.own();
+    const bool product = metric_ == Metric::kInnerProduct;
     int32_t sum = 0;
     for (uint32_t i = 0; i < bits_; i++)
         sum += own[i];
+    const float norm2 = static_cast<float>(kernels_.i8_dot(own, own, padded_));
+    /* The estimate of a query that is the node itself. */
     const simd::EstimateArgs args = {
         .codes = record.code(0),
         .factor_a = record.factor_a(),
         .factor_b = record.factor_b(),
-        .n = record.count(),
+        .n = n,
         .bits = bits_,
         .query = own,
         .query_sum = sum,
-        .base = 0,
+        .base = product ? -norm2 : 0,
         .mul_a = 1,
         .mul_b = 1,
     };
-    kernels_.estimate(args, out);
+    kernels_.estimate(args, distance);
+    if (!product) {
+        for (uint32_t i = 0; i < n; i++)
+            length[i] = distance[i] = std::max(distance[i], 0.0f);
+        return;
+    }
+    /* Only s is stored; <r, x> of a random rotation is sqrt(2/pi) |r| bits / sqrt(dim). */
+    const double ratio =
+        std::sqrt(2 / M_PI) * bits_ / std::sqrt(static_cast<double>(padded_));
+    for (uint32_t i = 0; i < n; i++) {
+        double edge = from_bf16(record.factor_b()[i]) * ratio;
+        length[i] = static_cast<float>(edge * edge);
+    }
+}
+
+float Space::between_edges(const Edge &a, const Edge &b, float own_norm2) const {
+    const float cosine = cosines_[kernels_.hamming(a.code, b.code, bits_)];
+    const float product = std::sqrt(a.length * b.length) * cosine;
+    if (metric_ == Metric::kInnerProduct)
+        /* <v, w> = <u,u> + <u,r_v> + <u,r_w> + <r_v,r_w>, and distance = -<u,u> - <u,r>. */
+        return a.distance + b.distance + own_norm2 - product;
+    return std::max(0.0f, a.length + b.length - 2 * product);
+}
+
+void Space::decode(const Sq8 &v, double *sum, float *scratch) const {
+    for (uint32_t i = 0; i < padded_; i++)
+        scratch[i] = v.x[i];
+    if (metric_ != Metric::kL1)
+        rotation_.undo(scratch);
+    const float *centre = &centres_[size_t{v.centre} * padded_];
+    for (uint32_t i = 0; i < dim_; i++)
+        sum[i] += double{scratch[i]} * v.scale + centre[i];
 }
 
 }  // namespace hnsw::core

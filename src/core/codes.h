@@ -35,8 +35,13 @@ public:
     Rotation(uint32_t padded_dim, uint64_t seed, std::pmr::memory_resource *memory);
     /* x: padded_dim floats, in place. */
     void apply(float *x) const;
+    /* The inverse. */
+    void undo(float *x) const;
 
 private:
+    void flip(float *x, uint32_t round) const;
+    void transform(float *x, uint32_t round) const;
+
     uint32_t dim_;
     uint32_t power_;
     float norm_;
@@ -141,9 +146,22 @@ public:
     /* Writes the code and factors of the edge u -> v into slot `slot` of a record image of u
      * (own vector and header already there). */
     void encode_edge(const RecordImage &u, const Sq8 &v, uint32_t slot) const;
-    /* Squared lengths |v - u|^2 of all edges of a record, relative to its scale squared; from the
-     * codes alone. out: count() floats. Only if has_codes(). */
-    void edge_lengths(const RecordView &record, float *out) const;
+    /* From a record's codes alone, relative to its scale squared: internal distances from the
+     * node to its neighbours, and squared lengths |v - u|^2 of its edges (the same numbers but
+     * for inner product). Each count() floats. Only if has_codes(). */
+    void own_estimates(const RecordView &record, float *distance, float *length) const;
+    /* The internal distance between two neighbours of a record, from their codes: the angle
+     * between the edges is pi * hamming / bits. `a`, `b`: distance, length and code as above;
+     * own_norm2: sum of squares of the record's int8 vector (inner product only). */
+    struct Edge {
+        float distance;
+        float length;
+        const uint8_t *code;
+    };
+    float between_edges(const Edge &a, const Edge &b, float own_norm2) const;
+
+    /* Adds the value an SQ8 vector stands for to `sum`, dim doubles. scratch: padded floats. */
+    void decode(const Sq8 &v, double *sum, float *scratch) const;
 
     const simd::CodeKernels &kernels() const { return kernels_; }
 
@@ -160,6 +178,7 @@ private:
     double largest_centre_ = 0; /* largest coordinate of any centre, absolute */
     std::pmr::vector<float> centres_; /* centre_count * padded, zeros for the origin */
     std::pmr::vector<float> shifts_;  /* R(centre 1 - centre 0), then its negative */
+    std::pmr::vector<float> cosines_; /* by number of differing bits */
     const simd::CodeKernels &kernels_;
 };
 
