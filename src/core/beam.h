@@ -45,9 +45,8 @@ public:
                 spilled_.push_back({distance, id});
             return;
         }
-        auto at = std::upper_bound(
-            entries_.begin(), entries_.end(), distance,
-            [](float d, const Entry &entry) { return d < entry.distance; });
+        auto at = std::upper_bound(entries_.begin(), entries_.end(), distance,
+                                   [](float d, const Entry &entry) { return d < entry.distance; });
         const auto position = static_cast<size_t>(at - entries_.begin());
         entries_.insert(at, {distance, id});
         next_ = std::min(next_, position);

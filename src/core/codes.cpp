@@ -241,8 +241,8 @@ Sq8 Space::encode(const Query &query, uint8_t centre, int8_t *x) const {
         relative = static_cast<float>(scale / query.unit);
     }
     float error2 = kernels_.sq8_encode(q, zero ? 0 : 1 / relative, relative, x, padded_);
-    double error = metric_ == Metric::kL1 ? kernels_.sq8_l1(q, x, relative, padded_)
-                                          : std::sqrt(error2);
+    double error =
+        metric_ == Metric::kL1 ? kernels_.sq8_l1(q, x, relative, padded_) : std::sqrt(error2);
     double dot = kernels_.i8_dot(x, x, padded_);
     Sq8 v;
     v.x = x;
@@ -349,19 +349,23 @@ float Space::between(const Sq8 &a, const Sq8 &b, double unit) const {
 
 void Space::encode_edge(const RecordImage &u, const Sq8 &v, uint32_t slot) const {
     const RecordHeader &head = u.head();
+    /* Everything relative to u's scale, the distance between the centres too. */
+    float scaled_shift[kMaxDimensions + 64];
     const float *offset = shift(head.centre, v.centre);
-    /* Relative to u's scale; with two centres absolute, since the shift is. */
-    float scale_u = offset == nullptr ? 1.0f : head.scale;
-    float scale_v = offset == nullptr ? relative_scale(v.scale, head.scale) : v.scale;
+    if (offset != nullptr) {
+        for (uint32_t i = 0; i < padded_; i++)
+            scaled_shift[i] = static_cast<float>(offset[i] / head.scale);
+        offset = scaled_shift;
+    }
     simd::EdgeSums sums =
-        kernels_.edge_code(u.own(), scale_u, v.x, scale_v, offset, padded_, bits_, u.code(slot));
+        kernels_.edge_code(u.own(), 1.0f, v.x, relative_scale(v.scale, head.scale), offset, padded_,
+                           bits_, u.code(slot));
     double s = sums.abs_sum > 0 ? double{sums.r2} / sums.abs_sum : 0;
-    double unit = offset == nullptr ? 1.0 : double{head.scale};
     double a = 0;
-    double b = -s / unit;
+    double b = -s;
     if (metric_ != Metric::kInnerProduct) {
-        a = (sums.r2 + 2 * s * sums.dot_u) / unit / unit;
-        b = -2 * s / unit;
+        a = sums.r2 + 2 * s * sums.dot_u;
+        b = -2 * s;
     }
     u.factor_a()[slot] = to_bf16(std::clamp(a, -kMaxFactorA, kMaxFactorA));
     u.factor_b()[slot] = to_bf16(std::clamp(b, -kMaxFactorB, kMaxFactorB));
@@ -395,8 +399,7 @@ void Space::own_estimates(const RecordView &record, float *distance, float *leng
         return;
     }
     /* Only s is stored; <r, x> of a random rotation is sqrt(2/pi) |r| bits / sqrt(dim). */
-    const double ratio =
-        std::sqrt(2 / M_PI) * bits_ / std::sqrt(static_cast<double>(padded_));
+    const double ratio = std::sqrt(2 / M_PI) * bits_ / std::sqrt(static_cast<double>(padded_));
     for (uint32_t i = 0; i < n; i++) {
         double edge = from_bf16(record.factor_b()[i]) * ratio;
         length[i] = static_cast<float>(edge * edge);

@@ -84,10 +84,10 @@ struct Query {
         const float *q = nullptr;  /* padded_dim coordinates, divided by unit */
         const int8_t *x = nullptr; /* the same as int8: q ~ step * x */
         float step = 0;
-        int32_t sum = 0;           /* of the first `bits` of x */
+        int32_t sum = 0; /* of the first `bits` of x */
     };
-    double unit = 1;  /* power of two: internal distances are in units of unit^2 (L1: unit) */
-    double norm = 0;  /* Euclidean norm of the value, in its own unit */
+    double unit = 1;   /* power of two: internal distances are in units of unit^2 (L1: unit) */
+    double norm = 0;   /* Euclidean norm of the value, in its own unit */
     bool zero = false; /* cosine: the value has no direction */
     Centred centred[kMaxCentres];
     uint8_t hash[16] = {};
@@ -175,7 +175,7 @@ private:
     uint32_t bits_;
     uint32_t centre_count_;
     Rotation rotation_;
-    double largest_centre_ = 0; /* largest coordinate of any centre, absolute */
+    double largest_centre_ = 0;       /* largest coordinate of any centre, absolute */
     std::pmr::vector<float> centres_; /* centre_count * padded, zeros for the origin */
     std::pmr::vector<float> shifts_;  /* R(centre 1 - centre 0), then its negative */
     std::pmr::vector<float> cosines_; /* by number of differing bits */

@@ -12,7 +12,6 @@ namespace {
 
 constexpr uint32_t kFloatsPerPage = kPayloadBytes / sizeof(float);
 
-/* An index that starts empty centres around the origin until it has learnt better. */
 constexpr float kDefaultBeamFactor = 1.2f;
 
 bool plausible(const MetaPage &meta) {
@@ -69,6 +68,7 @@ void make_empty_meta(std::byte *page, const CreateOptions &options) {
         .rotation_seed = options.rotation_seed,
         .centre_count = 1,
         .centre = {kNoBlock, kNoBlock},
+        .centre_is_guess = options.metric != Metric::kInnerProduct,
         .beam_factor = has_codes ? kDefaultBeamFactor : 1.0f,
         .entry_base = kNoNode,
         .entry_upper = kNoNode,
@@ -120,7 +120,7 @@ void Index::refresh() {
             store_.corrupt(kMetaBlock, "not a metapage this version can read");
         meta_ = meta_of(page.data());
     }
-    if (!space_ || space_->centre_count() != meta_.centre_count)
+    if (!space_ || space_->centre_count() != meta_.centre_count || built_centre_ != meta_.centre[0])
         build_space();
 }
 
@@ -136,8 +136,8 @@ void Index::build_space() {
         read_centre(store_, meta_.centre[c], meta_.dim, to);
         centres.coordinates[c] = to;
     }
-    space_.emplace(meta_.metric, meta_.dim, meta_.code_bits, meta_.rotation_seed, centres,
-                   memory_);
+    built_centre_ = meta_.centre[0];
+    space_.emplace(meta_.metric, meta_.dim, meta_.code_bits, meta_.rotation_seed, centres, memory_);
 }
 
 uint32_t level_of(const uint8_t hash[16], uint32_t m) {

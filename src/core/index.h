@@ -16,8 +16,8 @@ namespace hnsw::core {
 
 struct CreateOptions {
     Metric metric = Metric::kL2;
-    uint32_t dim = 0;             /* 1..kMaxDimensions */
-    uint32_t m = 16;              /* 2..100 */
+    uint32_t dim = 0;              /* 1..kMaxDimensions */
+    uint32_t m = 16;               /* 2..100 */
     uint32_t ef_construction = 64; /* 4..1000, at least 2 * m */
     uint64_t rotation_seed = 0x9E3779B97F4A7C15u;
 };
@@ -61,6 +61,7 @@ private:
     std::pmr::memory_resource *memory_;
     MetaPage meta_;
     IndexLayouts layouts_;
+    BlockNo built_centre_ = kNoBlock; /* centre 0 of space_ */
     std::optional<Space> space_;
 };
 

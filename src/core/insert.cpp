@@ -13,7 +13,7 @@ namespace hnsw::core {
 
 namespace {
 
-/* An index that started empty learns its centre from its first nodes, when it has this many. */
+/* An index created empty learns its centre from its first nodes, when it has this many. */
 constexpr uint32_t kCentreSample = 256;
 
 }  // namespace
@@ -82,16 +82,23 @@ struct Inserter::Impl {
     /* Scratch of pruning a full list. */
     struct Prune {
         explicit Prune(std::pmr::memory_resource *memory)
-            : record(memory), edges(memory), length(memory), distance(memory), order(memory),
-              chosen(memory), ids(memory), vectors(memory), others(memory) {}
+            : record(memory),
+              edges(memory),
+              length(memory),
+              distance(memory),
+              order(memory),
+              chosen(memory),
+              ids(memory),
+              vectors(memory),
+              others(memory) {}
         std::pmr::vector<std::byte> record; /* the new edge's code, as a record of one slot */
         std::pmr::vector<Space::Edge> edges;
         std::pmr::vector<float> length;
         std::pmr::vector<float> distance;
         std::pmr::vector<uint32_t> order;
         std::pmr::vector<uint32_t> chosen;
-        std::pmr::vector<NodeId> ids;      /* L1: the list as it was read */
-        std::pmr::vector<int8_t> vectors;  /* L1: own vectors of the list */
+        std::pmr::vector<NodeId> ids;     /* L1: the list as it was read */
+        std::pmr::vector<int8_t> vectors; /* L1: own vectors of the list */
         std::pmr::vector<Sq8> others;
     };
 
@@ -109,6 +116,7 @@ struct Inserter::Impl {
     void replace_coded(RecordEdit &edit, NodeId from);
     void replace_plain(RecordEdit &edit, RecordClass cls, NodeId target, NodeId from);
     bool set_entry(NodeId base, NodeId upper, uint32_t level);
+    void guess_centre();
     void learn_centre();
 
     Index &index;
@@ -135,6 +143,10 @@ void Inserter::Impl::insert(const float *value, HeapTid tid) {
     if (query.zero) {
         add_to_tid_list(index.store(), true, tid);
         return;
+    }
+    if (index.meta().centre_is_guess != 0 && index.meta().centre[0] == kNoBlock) {
+        guess_centre();
+        index.space().prepare(value, &query);
     }
     const Space &space = index.space();
     own.resize(space.padded());
@@ -333,9 +345,8 @@ void Inserter::Impl::replace_coded(RecordEdit &edit, NodeId from) {
     prune.order.resize(n + 1);
     for (uint32_t i = 0; i <= n; i++)
         prune.order[i] = i;
-    std::sort(prune.order.begin(), prune.order.end(), [&](uint32_t a, uint32_t b) {
-        return prune.distance[a] < prune.distance[b];
-    });
+    std::sort(prune.order.begin(), prune.order.end(),
+              [&](uint32_t a, uint32_t b) { return prune.distance[a] < prune.distance[b]; });
     prune.edges.resize(n + 1);
     for (uint32_t i = 0; i <= n; i++) {
         const uint32_t at = prune.order[i];
@@ -368,8 +379,7 @@ void Inserter::Impl::replace_coded(RecordEdit &edit, NodeId from) {
 
 /* The same without codes (L1): the neighbours' own vectors are read, one page at a time, before the
  * list is latched; if it has changed meanwhile the link is left out. */
-void Inserter::Impl::replace_plain(RecordEdit &edit, RecordClass cls, NodeId target,
-                                   NodeId from) {
+void Inserter::Impl::replace_plain(RecordEdit &edit, RecordClass cls, NodeId target, NodeId from) {
     const Space &space = index.space();
     const uint32_t padded = space.padded();
     RecordRef record(index.store(), index.layout(cls), cls, context.memory);
@@ -390,8 +400,7 @@ void Inserter::Impl::replace_plain(RecordEdit &edit, RecordClass cls, NodeId tar
     for (uint32_t i = 0; i < n; i++) {
         /* A link that leads nowhere is the one to replace: as far away as can be. */
         prune.others[i].x = nullptr;
-        if (record.read(prune.ids[i]) &&
-            record.view().head().centre < space.centre_count())
+        if (record.read(prune.ids[i]) && record.view().head().centre < space.centre_count())
             keep(i, sq8_of(record.view()));
         record.release();
     }
@@ -444,14 +453,25 @@ bool Inserter::Impl::set_entry(NodeId base, NodeId upper, uint32_t level) {
     return true;
 }
 
-/* An index created empty centres around the origin. Once it has some nodes, later ones are
- * quantised around the mean of the first (decision 5): codes of data far from the origin would
- * otherwise resolve nothing. */
+/* The first row of an index created empty is its first centre: data far from the origin would
+ * drown in quantisation error otherwise. Whoever comes first sets it, before any record exists. */
+void Inserter::Impl::guess_centre() {
+    const BlockNo centre = write_centre(index.store(), query.value.data(), index.meta().dim);
+    PageTxn txn(index.store());
+    if (meta_of(txn.latch(kMetaBlock)).centre[0] == kNoBlock) {
+        meta_of(txn.modify(kMetaBlock)).centre[0] = centre;
+        txn.commit();
+    }
+    txn.release();
+    index.refresh();
+}
+
+/* Once there are some nodes, later ones are quantised around the mean of the first (decision 5).
+ * Records of both centres live side by side. */
 void Inserter::Impl::learn_centre() {
     const MetaPage &meta = index.meta();
     const RecordLayout &layout = index.layouts().base;
-    if (meta.centre_count != 1 || meta.centre[0] != kNoBlock ||
-        meta.metric == Metric::kInnerProduct ||
+    if (meta.centre_is_guess == 0 || meta.centre_count != 1 ||
         uint64_t{index.store().size()} * layout.per_page < kCentreSample)
         return;
     std::pmr::vector<double> sum(meta.dim, 0.0, context.memory);

@@ -36,9 +36,11 @@ struct MetaPage {
     uint16_t upper_slots;     /* the same above, m */
     uint16_t code_bits;
     uint64_t rotation_seed;
-    uint32_t centre_count;             /* 0: centre 0 is the origin and the only one */
-    BlockNo centre[kMaxCentres];       /* first page of its coordinates, kNoBlock = the origin */
-    float beam_factor;                 /* ef of a search is ef_search times this (decision 11) */
+    uint32_t centre_count;       /* 1 or 2 */
+    BlockNo centre[kMaxCentres]; /* first page of its coordinates, kNoBlock = the origin */
+    uint32_t centre_is_guess;    /* centre 0 is the first row of an index created empty: the
+                                          mean of the first rows becomes centre 1 */
+    float beam_factor;           /* ef of a search is ef_search times this (decision 11) */
 
     /* Entry point: the node whose top layer is the highest. */
     NodeId entry_base;  /* kNoNode: the graph is empty */

@@ -66,10 +66,10 @@ inline PageKind page_kind(const std::byte *page) {
 struct PostingChunk {
     static constexpr uint32_t kTids = 26;
 
-    NodeId owner;         /* base record the chunk belongs to; kNoNode = free */
+    NodeId owner; /* base record the chunk belongs to; kNoNode = free */
     uint32_t owner_generation;
-    uint32_t next;        /* next chunk of the chain, kNoNode = last */
-    uint16_t count;       /* TIDs in use, 0..kTids */
+    uint32_t next;  /* next chunk of the chain, kNoNode = last */
+    uint16_t count; /* TIDs in use, 0..kTids */
     uint16_t unused;
     union {
         StoredTid tids[kTids];

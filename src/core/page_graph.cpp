@@ -46,8 +46,7 @@ PageGraph::PageGraph(Index &index, const Context &context)
       base_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
       upper_(index.store(), index.layouts().upper, RecordClass::kUpper, context.memory),
       neighbour_base_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
-      neighbour_upper_(index.store(), index.layouts().upper, RecordClass::kUpper,
-                       context.memory),
+      neighbour_upper_(index.store(), index.layouts().upper, RecordClass::kUpper, context.memory),
       ids_(context.memory),
       estimates_(context.memory) {
     const size_t slots = std::max(index.layouts().base.slots, index.layouts().upper.slots);
@@ -102,8 +101,7 @@ EntryPoint PageGraph::search_upper(uint32_t level, EntryPoint from, size_t width
 
 void PageGraph::start_base(EntryPoint from, size_t width, bool keep_spilled,
                            size_t visited_budget) {
-    const uint64_t addresses =
-        uint64_t{index_.store().size()} * index_.layouts().base.per_page;
+    const uint64_t addresses = uint64_t{index_.store().size()} * index_.layouts().base.per_page;
     visited_.reset(addresses, visited_budget);
     if (!index_.space().has_codes())
         seen_.reset(addresses, visited_budget);
@@ -206,8 +204,8 @@ bool PageGraph::evaluate(RecordRef &record, NodeId id, uint32_t level, RecordSin
     context_.stats->records_read++;
     if (!record.read(id))
         return false;
-    const bool usable = (level == 0 || record.view().head().level == level) &&
-                        knows_centre(record.view());
+    const bool usable =
+        (level == 0 || record.view().head().level == level) && knows_centre(record.view());
     if (usable) {
         *distance = index_.space().distance(*query_, sq8_of(record.view()));
         context_.stats->distances++;

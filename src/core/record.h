@@ -18,7 +18,7 @@
 namespace hnsw::core {
 
 enum class RecordState : uint8_t {
-    kFree = 0,    /* slot unused (freed_at says since when); links to it are stale, readers skip it */
+    kFree = 0, /* slot unused (freed_at says since when); links to it are stale, readers skip it */
     kLive = 1,
     kDeleted = 2, /* no heap row left, still linked: searches pass through, nobody links to it */
 };
@@ -38,12 +38,12 @@ struct RecordHeader {
     uint32_t generation; /* raised each time the slot is filled again */
     StoredTid tid;       /* base: first heap row (invalid when none is left) */
     uint16_t tid_changes; /* counts changes of the node's set of heap rows, wrapping */
-    uint32_t posting;    /* base: first posting chunk of further heap rows, kNoNode = none */
-    NodeId up;           /* same node one layer up (an upper record), kNoNode = top */
-    NodeId down;         /* upper: same node one layer down (layer 1: the base record) */
-    float scale;         /* coordinate i of the own vector is scale * x[i] (rotated, centred) */
-    float norm;          /* Euclidean norm of that vector */
-    float error;         /* norm (L1 opclass: L1 norm) of value minus that vector, rounded up */
+    uint32_t posting;     /* base: first posting chunk of further heap rows, kNoNode = none */
+    NodeId up;            /* same node one layer up (an upper record), kNoNode = top */
+    NodeId down;          /* upper: same node one layer down (layer 1: the base record) */
+    float scale;          /* coordinate i of the own vector is scale * x[i] (rotated, centred) */
+    float norm;           /* Euclidean norm of that vector */
+    float error;          /* norm (L1 opclass: L1 norm) of value minus that vector, rounded up */
     union {
         uint8_t hash[16];  /* of the indexed value: equal hash = equal vector */
         uint64_t freed_at; /* kFree: next full transaction id when it was freed; 0 = no link names
@@ -54,9 +54,9 @@ static_assert(sizeof(RecordHeader) == 56);
 
 /* Where the pieces of a record lie. One for base records, one for upper records. */
 struct RecordLayout {
-    uint32_t dim = 0;      /* padded dimensions, a multiple of 64: bytes of the own vector */
-    uint32_t slots = 0;    /* neighbour slots */
-    uint32_t bits = 0;     /* bits of a neighbour's code, multiple of 64; 0 = ids only (L1) */
+    uint32_t dim = 0;   /* padded dimensions, a multiple of 64: bytes of the own vector */
+    uint32_t slots = 0; /* neighbour slots */
+    uint32_t bits = 0;  /* bits of a neighbour's code, multiple of 64; 0 = ids only (L1) */
     uint32_t own_offset = 0;
     uint32_t id_offset = 0;
     uint32_t factor_a_offset = 0; /* bfloat16[slots] */

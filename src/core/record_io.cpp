@@ -136,8 +136,8 @@ bool RecordEdit::open(NodeId id) {
 RecordImage RecordEdit::image() {
     changed_ = true;
     if (!spans(layout_))
-        view_.bytes = record_in_page(txn_.modify(layout_.block_of(id_)), layout_,
-                                     layout_.slot_of(id_));
+        view_.bytes =
+            record_in_page(txn_.modify(layout_.block_of(id_)), layout_, layout_.slot_of(id_));
     return {const_cast<std::byte *>(view_.bytes), &layout_};
 }
 
@@ -204,8 +204,8 @@ bool NewRecord::take_from_list() {
     uint32_t found = layout_.per_page;
     bool more = false;
     for (uint32_t slot = 0; slot < layout_.per_page && !more; slot++) {
-        const auto &head = *reinterpret_cast<const RecordHeader *>(
-            record_in_page(page, layout_, slot));
+        const auto &head =
+            *reinterpret_cast<const RecordHeader *>(record_in_page(page, layout_, slot));
         /* A stamp that has become reusable is not enough: a link may still name the slot. VACUUM
          * clears the stamp once it has made sure that none does. */
         if (head.state != RecordState::kFree || head.freed_at != 0)
@@ -286,10 +286,8 @@ void NewRecord::commit() {
             } else {
                 page = txn.modify(block);
             }
-            part_header(page) = {.owner = id_,
-                                 .generation = image_.head().generation,
-                                 .index = part,
-                                 .unused = 0};
+            part_header(page) = {
+                .owner = id_, .generation = image_.head().generation, .index = part, .unused = 0};
             PartRange range = part_range(layout_, part);
             std::memcpy(payload(page) + sizeof(PartHeader), image_.bytes + range.first,
                         range.last - range.first);

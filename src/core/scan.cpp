@@ -82,9 +82,9 @@ struct Scan::Impl final : RecordSink {
     Phase phase = Phase::kDone;
     bool null_query = false;
     bool first_beam = true;
-    bool stopping = false;   /* options say: no further beam; hand out what is there and end */
-    double horizon = 0;      /* rows with a bound up to here may leave */
-    double last_bound = 0;   /* largest bound returned */
+    bool stopping = false; /* options say: no further beam; hand out what is there and end */
+    double horizon = 0;    /* rows with a bound up to here may leave */
+    double last_bound = 0; /* largest bound returned */
     uint64_t visited_after_first = 0;
     std::pmr::vector<Result> results; /* heap, nearest on top */
 
@@ -221,8 +221,7 @@ bool Scan::Impl::more_of_graph() {
     first_beam = false;
     /* Beyond the beam's bound nodes may be missing still. */
     horizon = index.space().operator_value(query, graph.beam().bound());
-    bool enough = options.iterative == Iterative::kOff ||
-                  visited_after_first >= options.max_tuples;
+    bool enough = options.iterative == Iterative::kOff || visited_after_first >= options.max_tuples;
     if (enough) {
         stopping = true;
         if (options.iterative != Iterative::kOff)

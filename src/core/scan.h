@@ -23,9 +23,9 @@ enum class Iterative : uint8_t {
 };
 
 struct ScanOptions {
-    uint32_t ef = 40;          /* 1..10,000 */
+    uint32_t ef = 40; /* 1..10,000 */
     Iterative iterative = Iterative::kStrict;
-    uint64_t max_tuples = UINT64_MAX; /* rows of the graph phase after the first beam */
+    uint64_t max_tuples = UINT64_MAX;      /* rows of the graph phase after the first beam */
     size_t memory_limit = size_t{4} << 20; /* bytes: then the exact pass takes over */
     bool skip_dead = true; /* skip rows marked by kill_last(); false in a transaction that began
                               during recovery, whose snapshots do not hold rows back */
@@ -33,7 +33,7 @@ struct ScanOptions {
 
 struct ScanRow {
     HeapTid tid;
-    double bound = 0;  /* the operator's result is at least this */
+    double bound = 0; /* the operator's result is at least this */
     enum class Kind : uint8_t {
         kBound, /* bound holds */
         kNan,   /* the operator's result is NaN (a vector without direction) */

@@ -34,8 +34,7 @@ struct VacuumResult {
 
 /* memory_limit (maintenance_work_mem) bounds the set of dead nodes held in memory; more dead nodes
  * mean more passes, not more memory. Polls between pages. */
-VacuumResult remove_dead(Index &index, const Context &context, size_t memory_limit,
-                         DeadRows &dead);
+VacuumResult remove_dead(Index &index, const Context &context, size_t memory_limit, DeadRows &dead);
 
 /* amvacuumcleanup after no bulk delete: counts rows and recycles what may be recycled. */
 VacuumResult vacuum_cleanup(Index &index, const Context &context, size_t memory_limit);
