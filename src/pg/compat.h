@@ -18,3 +18,13 @@ extern "C" {
 #else
 #define HNSW_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
+
+// 16 lets input functions report an error to their caller (pg_input_is_valid(), COPY … ON_ERROR)
+// instead of raising it; before, reporting is raising. Code after errsave() must cope with both.
+#if PG_VERSION_NUM < 160000
+#define errsave(context, ...)        \
+    do {                             \
+        static_cast<void>(context);  \
+        ereport(ERROR, __VA_ARGS__); \
+    } while (0)
+#endif

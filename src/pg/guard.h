@@ -91,13 +91,11 @@ auto pg_call(F &&call) {
 
 }  // namespace hnsw::pg
 
-// Defines the SQL-callable C symbol hnsw_<sqlname> over `fn`, a Datum(FunctionCallInfo).
-// NOLINTNEXTLINE(cppcoreguidelines-macro-usage): PG_FUNCTION_INFO_V1 needs the literal name.
-#define HNSW_FUNCTION(sqlname, fn)                                                      \
-    extern "C" {                                                                        \
-    PG_FUNCTION_INFO_V1(hnsw_##sqlname);                                                \
-    Datum hnsw_##sqlname(PG_FUNCTION_ARGS) {                                            \
-        return ::hnsw::pg::entry<static_cast<Datum (*)(FunctionCallInfo)>(fn)>(fcinfo); \
-    }                                                                                   \
-    }                                                                                   \
+// Defines the SQL-callable C symbol hnsw_<sqlname>: HNSW_FUNCTION(sqlname, fn), where fn is a
+// Datum(FunctionCallInfo). Variadic because a template's arguments have commas.
+#define HNSW_FUNCTION(sqlname, ...)                                                           \
+    extern "C" {                                                                              \
+    PG_FUNCTION_INFO_V1(hnsw_##sqlname);                                                      \
+    Datum hnsw_##sqlname(PG_FUNCTION_ARGS) { return ::hnsw::pg::entry<__VA_ARGS__>(fcinfo); } \
+    }                                                                                         \
     static_assert(true)
