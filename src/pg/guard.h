@@ -95,6 +95,7 @@ auto pg_call(F &&call) {
 // Datum(FunctionCallInfo). Variadic because a template's arguments have commas.
 #define HNSW_FUNCTION(sqlname, ...)                                                           \
     extern "C" {                                                                              \
+    PGDLLEXPORT Datum hnsw_##sqlname(PG_FUNCTION_ARGS);                                       \
     PG_FUNCTION_INFO_V1(hnsw_##sqlname);                                                      \
     Datum hnsw_##sqlname(PG_FUNCTION_ARGS) { return ::hnsw::pg::entry<__VA_ARGS__>(fcinfo); } \
     }                                                                                         \
