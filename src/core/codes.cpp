@@ -6,6 +6,7 @@
 #include <cfloat>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -49,8 +50,9 @@ float to_finite_float(double value) {
     return static_cast<float>(std::clamp<double>(value, -FLT_MAX, FLT_MAX));
 }
 
-/* Relative error of a float sum over `dim` terms in at least 16 lanes (or 4 with less depth). */
-double sum_error(uint32_t dim) { return (dim / 16.0 + 64) * kEpsilon; }
+/* Relative error of any kernel's float sum over `dim` terms, and with some to spare that of the
+ * operators' (simd/kernels.h states theirs): the narrowest tables sum in four lanes. */
+double sum_error(uint32_t dim) { return (dim / 4.0 + 64) * kEpsilon; }
 
 double euclidean_norm(const float *x, uint32_t n) {
     double sum = 0;
@@ -288,9 +290,10 @@ double Space::lower_bound(const Query &query, const Sq8 &v, float internal) cons
     const double rotation = (kRounds * std::bit_width(padded_) + 16) * kEpsilon;
     const double value_norm = double{v.norm} + v.error;
     if (metric_ == Metric::kInnerProduct) {
-        if (v.scale / query.unit > kMaxRelativeScale)
-            return -DBL_MAX;
-        double product = query.norm * value_norm;
+        const double product = query.norm * value_norm;
+        /* The operator's float sums may be infinite from here on. */
+        if (v.scale / query.unit > kMaxRelativeScale || product > FLT_MAX / 2)
+            return -std::numeric_limits<double>::infinity();
         return internal * query.unit * query.unit - query.norm * v.error -
                product * (2 * sum + rotation) - padded_ * 1.5e-45;
     }
