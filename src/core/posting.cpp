@@ -5,21 +5,24 @@
 
 namespace hnsw::core {
 
-void read_postings(PageStore &store, NodeId owner, uint32_t generation, uint32_t first,
+bool read_postings(PageStore &store, NodeId owner, uint32_t generation, uint32_t first,
                    std::pmr::vector<StoredTid> &out) {
+    const size_t before = out.size();
     for (uint32_t address = first; address != kNoNode;) {
-        if (chunk_block(address) >= store.size())
-            return;
-        PageRef page(store, chunk_block(address));
+        const bool there = chunk_block(address) < store.size();
+        PageRef page(store, there ? chunk_block(address) : kMetaBlock);
         const PostingChunk *chunk = chunk_in_page(page.data(), address);
         if (page_kind(page.data()) != PageKind::kPosting || chunk->owner != owner ||
-            chunk->owner_generation != generation || chunk->count > PostingChunk::kTids)
-            return;
+            chunk->owner_generation != generation || chunk->count > PostingChunk::kTids) {
+            out.resize(before);
+            return false;
+        }
         out.insert(out.end(), chunk->tids, chunk->tids + chunk->count);
         address = chunk->next;
         page.release();
         store.poll();
     }
+    return true;
 }
 
 namespace {
@@ -73,6 +76,12 @@ bool has_room(PageStore &store, NodeId owner, const RecordHeader &head) {
 
 void add_posting(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid) {
     const RecordHeader head = edit.view().head();
+    if (!head.tid.tid().valid()) { /* VACUUM has taken the first row */
+        edit.image().head().tid = StoredTid::from(tid);
+        edit.image().head().tid_changes++;
+        edit.commit();
+        return;
+    }
     if (has_room(store, owner, head)) {
         std::byte *page = edit.txn().modify(chunk_block(head.posting));
         PostingChunk *chunk = chunk_in_page(page, head.posting);

@@ -22,8 +22,9 @@ inline const PostingChunk *chunk_in_page(const std::byte *page, uint32_t address
 inline BlockNo chunk_block(uint32_t address) { return address / PostingChunk::per_page(); }
 
 /* Appends the rows of the chain that starts at `first` to `out`. Latches one chunk's page at a
- * time. A chunk that is not (any longer) the node's ends the walk. */
-void read_postings(PageStore &store, NodeId owner, uint32_t generation, uint32_t first,
+ * time. False, and `out` as it was: a chunk is not (any longer) the node's, since VACUUM took it out
+ * of the chain; read the record again. */
+bool read_postings(PageStore &store, NodeId owner, uint32_t generation, uint32_t first,
                    std::pmr::vector<StoredTid> &out);
 
 /* Adds a row to the node whose base record `edit` holds open, and commits. */

@@ -10,20 +10,6 @@ namespace {
 
 bool spans(const RecordLayout &layout) { return layout.parts > 1; }
 
-/* Blocks of parts 1.. at the end of a head page's payload. Unaligned access is not an issue: the
- * payload is 8-aligned and its size a multiple of 4. */
-const BlockNo *part_table(const std::byte *page, const RecordLayout &layout) {
-    return reinterpret_cast<const BlockNo *>(payload(page) + head_capacity(layout.parts));
-}
-BlockNo *part_table(std::byte *page, const RecordLayout &layout) {
-    return reinterpret_cast<BlockNo *>(payload(page) + head_capacity(layout.parts));
-}
-
-PartHeader &part_header(std::byte *page) { return *reinterpret_cast<PartHeader *>(payload(page)); }
-const PartHeader &part_header(const std::byte *page) {
-    return *reinterpret_cast<const PartHeader *>(payload(page));
-}
-
 /* The bytes of a record that part `index` (0 = head) holds: [first, last). */
 struct PartRange {
     uint32_t first;

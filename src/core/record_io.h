@@ -22,7 +22,7 @@ namespace hnsw::core {
 struct PartHeader {
     NodeId owner;
     uint32_t generation;
-    uint32_t index; /* 1.. */
+    uint32_t index; /* 1..; a part on the free list has owner kNoNode and index 0 */
     uint32_t unused;
 };
 
@@ -42,6 +42,20 @@ inline const std::byte *record_in_page(const std::byte *page, const RecordLayout
 }
 inline std::byte *record_in_page(std::byte *page, const RecordLayout &layout, uint32_t slot) {
     return payload(page) + size_t{slot} * layout.bytes;
+}
+
+/* Blocks of parts 1.. at the end of a head page's payload. Unaligned access is not an issue: the
+ * payload is 8-aligned and its size a multiple of 4. */
+inline const BlockNo *part_table(const std::byte *page, const RecordLayout &layout) {
+    return reinterpret_cast<const BlockNo *>(payload(page) + head_capacity(layout.parts));
+}
+inline BlockNo *part_table(std::byte *page, const RecordLayout &layout) {
+    return reinterpret_cast<BlockNo *>(payload(page) + head_capacity(layout.parts));
+}
+
+inline PartHeader &part_header(std::byte *page) { return *reinterpret_cast<PartHeader *>(payload(page)); }
+inline const PartHeader &part_header(const std::byte *page) {
+    return *reinterpret_cast<const PartHeader *>(payload(page));
 }
 
 /*

@@ -19,6 +19,10 @@ constexpr size_t kVisitedShare = 4;
 /* Marks of dead rows are written when this many have gathered. */
 constexpr size_t kKillBatch = 256;
 
+/* A chain that VACUUM shortens while it is read is read again, at most this often: it shortens a chain
+ * some dozens of chunks at a time. */
+constexpr uint32_t kChainAttempts = 1000;
+
 }  // namespace
 
 struct Scan::Impl final : RecordSink {
@@ -237,8 +241,17 @@ void Scan::Impl::take_rows(const Result &result) {
     next_tid = 0;
     if (result.tid.tid().valid())
         tids.push_back(result.tid);
-    if (result.posting != kNoNode)
-        read_postings(index.store(), result.id, result.generation, result.posting, tids);
+    uint32_t chain = result.posting;
+    for (uint32_t attempt = 0; attempt < kChainAttempts && chain != kNoNode; attempt++) {
+        if (read_postings(index.store(), result.id, result.generation, chain, tids))
+            return;
+        /* VACUUM has shortened the chain meanwhile; no row has moved. */
+        index.store().poll();
+        RecordRef record(index.store(), index.layouts().base, RecordClass::kBase, context.memory);
+        if (!record.read(result.id) || record.view().head().generation != result.generation)
+            return;
+        chain = record.view().head().posting;
+    }
 }
 
 bool Scan::Impl::emit(ScanRow *row) {

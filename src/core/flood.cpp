@@ -1,0 +1,66 @@
+/* Reachability at layer 0. flood.h says how. */
+#include "core/flood.h"
+
+namespace hnsw::core {
+
+Flood::Flood(Index &index, const Context &context, bool through_deleted)
+    : index_(index),
+      through_deleted_(through_deleted),
+      reached_(context.memory),
+      pending_(context.memory),
+      record_(index.store(), index.layouts().base, RecordClass::kBase, context.memory) {}
+
+void Flood::start(BlockNo blocks) {
+    const uint32_t per_page = index_.layouts().base.per_page;
+    reached_.cover(0, blocks, per_page);
+    pending_.cover(0, blocks, per_page);
+}
+
+void Flood::add(NodeId id) {
+    if (reached_.add(id))
+        pending_.add(id);
+}
+
+void Flood::follow(const RecordView &view) {
+    const RecordState state = view.head().state;
+    if (state != RecordState::kLive && !(through_deleted_ && state == RecordState::kDeleted))
+        return;
+    for (uint32_t i = 0; i < view.count(); i++)
+        add(view.ids()[i]);
+}
+
+/* Follows all pending records of one page, those included that become pending meanwhile. */
+void Flood::follow_page(BlockNo block) {
+    const RecordLayout &layout = index_.layouts().base;
+    const NodeId first = layout.id_of(block, 0);
+    const NodeId end = layout.id_of(block + 1, 0);
+    if (layout.parts > 1) {
+        pending_.remove(first);
+        if (record_.read(first))
+            follow(record_.view());
+        record_.release();
+        return;
+    }
+    PageRef page(index_.store(), block);
+    const bool ours = page_kind(page.data()) == PageKind::kBase;
+    for (NodeId id = pending_.next(first); id < end; id = pending_.next(first)) {
+        pending_.remove(id);
+        if (ours)
+            follow({record_in_page(page.data(), layout, layout.slot_of(id)), &layout});
+    }
+}
+
+void Flood::run() {
+    const uint32_t per_page = index_.layouts().base.per_page;
+    NodeId id = pending_.next(0);
+    while (id != kNoNode) {
+        const BlockNo block = id / per_page;
+        follow_page(block);
+        index_.store().poll();
+        id = pending_.next((block + 1) * per_page);
+        if (id == kNoNode)
+            id = pending_.next(0);
+    }
+}
+
+}  // namespace hnsw::core
