@@ -56,7 +56,8 @@ public:
                 return kNoNode;
             rest = words_[at];
         }
-        return static_cast<uint32_t>(first_ + at * 64 + static_cast<size_t>(std::countr_zero(rest)));
+        return static_cast<uint32_t>(first_ + at * 64 +
+                                     static_cast<size_t>(std::countr_zero(rest)));
     }
 
 private:

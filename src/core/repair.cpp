@@ -501,11 +501,9 @@ bool Repairer::swap_link(NodeId from, NodeId to, const Sq8 &v) {
         base_.release();
         if (slot == n)
             continue;
-        RecordEdit edit(index_.store(), index_.layouts().base, RecordClass::kBase,
-                        context_.memory);
+        RecordEdit edit(index_.store(), index_.layouts().base, RecordClass::kBase, context_.memory);
         if (!edit.open(from) || edit.view().head().state != RecordState::kLive ||
-            edit.view().count() != n ||
-            !std::equal(ids.begin(), ids.end(), edit.view().ids()))
+            edit.view().count() != n || !std::equal(ids.begin(), ids.end(), edit.view().ids()))
             return false;
         RecordImage image = edit.image();
         image.ids()[slot] = to;

@@ -85,8 +85,8 @@ private:
     Query query_;
     RecordRef base_;
     RecordRef upper_;
-    VisitedSet seen_; /* was put in open_, or is linked already */
-    VisitedSet read_; /* is in candidates_, or turned out not to be live */
+    VisitedSet seen_;                  /* was put in open_, or is linked already */
+    VisitedSet read_;                  /* is in candidates_, or turned out not to be live */
     std::pmr::vector<Open> open_;      /* heap, nearest on top */
     std::pmr::vector<NodeId> nearest_; /* the nearest live links of each lost record */
     std::pmr::vector<Candidate> candidates_;

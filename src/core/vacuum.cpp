@@ -52,8 +52,8 @@ VacuumResult Vacuum::run() {
     result_.pages = blocks_;
     const IndexLayouts &layouts = index_.layouts();
     /* Per block: live base, live and claimed upper records, chunks. */
-    const size_t bits = layouts.base.per_page + 2 * layouts.upper.per_page +
-                        PostingChunk::per_page();
+    const size_t bits =
+        layouts.base.per_page + 2 * layouts.upper.per_page + PostingChunk::per_page();
     const auto step = static_cast<BlockNo>(
         std::min<size_t>(blocks_, std::max<size_t>(memory_limit_ * 8 / bits, 1)));
     one_round_ = step == blocks_;
@@ -163,8 +163,8 @@ void Vacuum::look_at_base(BlockNo block, bool remove) {
     {
         PageRef page(store_, block);
         for (uint32_t slot = 0; slot < layout.per_page; slot++) {
-            const auto &head = *reinterpret_cast<const RecordHeader *>(
-                record_in_page(page.data(), layout, slot));
+            const auto &head =
+                *reinterpret_cast<const RecordHeader *>(record_in_page(page.data(), layout, slot));
             const NodeId id = layout.id_of(block, slot);
             if (head.state == RecordState::kFree) {
                 free_slot = true;
@@ -202,8 +202,8 @@ void Vacuum::remove_inline(BlockNo block) {
     PageTxn txn(store_);
     const std::byte *page = txn.latch(block);
     for (uint32_t slot : dying_) {
-        const auto &now = *reinterpret_cast<const RecordHeader *>(
-            record_in_page(page, layout, slot));
+        const auto &now =
+            *reinterpret_cast<const RecordHeader *>(record_in_page(page, layout, slot));
         const NodeId id = layout.id_of(block, slot);
         if (now.state != RecordState::kLive)
             continue;
@@ -307,8 +307,7 @@ void Vacuum::free_chunk(uint32_t address) {
 }
 
 /* Takes dead rows out of one chunk; returns how many are left and which chunk follows. */
-uint32_t Vacuum::clean_chunk(uint32_t address, NodeId owner, uint32_t generation,
-                             uint32_t *next) {
+uint32_t Vacuum::clean_chunk(uint32_t address, NodeId owner, uint32_t generation, uint32_t *next) {
     if (chunk_block(address) >= store_.size())
         store_.corrupt(index_.layouts().base.block_of(owner), "a posting chain leaves the index");
     PageTxn txn(store_);
@@ -362,12 +361,11 @@ void Vacuum::look_at_list(BlockNo block, bool remove) {
     PageTxn txn(store_);
     auto *list = reinterpret_cast<TidListPage *>(payload(txn.modify(block)));
     StoredTid *last = list->tids + std::min(list->count, TidListPage::kTids);
-    StoredTid *end = std::remove_if(list->tids, last,
-                                    [&](const StoredTid &stored) { return gone(stored); });
+    StoredTid *end =
+        std::remove_if(list->tids, last, [&](const StoredTid &stored) { return gone(stored); });
     result_.rows_removed += static_cast<uint64_t>(last - end);
     list->count = static_cast<uint32_t>(end - list->tids);
-    std::memset(static_cast<void *>(end), 0,
-                sizeof(StoredTid) * static_cast<size_t>(last - end));
+    std::memset(static_cast<void *>(end), 0, sizeof(StoredTid) * static_cast<size_t>(last - end));
     txn.commit();
 }
 
@@ -448,8 +446,7 @@ void Vacuum::delete_upper(NodeId id) {
     const RecordLayout &layout = index_.layouts().upper;
     const BlockNo block = layout.block_of(id);
     PageTxn txn(store_);
-    reinterpret_cast<RecordHeader *>(
-        record_in_page(txn.modify(block), layout, layout.slot_of(id)))
+    reinterpret_cast<RecordHeader *>(record_in_page(txn.modify(block), layout, layout.slot_of(id)))
         ->state = RecordState::kDeleted;
     txn.commit();
     live_upper_.remove(id);
@@ -480,8 +477,8 @@ void Vacuum::adopt_tower(NodeId id) {
     RecordEdit below(store_, index_.layout(cls), cls, context_.memory);
     if (below.open(upper.down)) {
         const RecordHeader &head = below.view().head();
-        const bool next_level = cls == RecordClass::kBase ? head.level >= upper.level
-                                                          : head.level + 1 == upper.level;
+        const bool next_level =
+            cls == RecordClass::kBase ? head.level >= upper.level : head.level + 1 == upper.level;
         const bool same = head.state == RecordState::kLive && next_level &&
                           std::memcmp(head.hash, upper.hash, sizeof(head.hash)) == 0;
         if (same && head.up == id)
@@ -538,7 +535,8 @@ void Vacuum::move_entry() {
     if (meta.entry_base == kNoNode ? top_node_ == kNoNode : entry_usable(meta))
         return;
     uint32_t level = 0;
-    const NodeId upper = top_node_ == kNoNode ? kNoNode : tower_record(top_node_, kMaxLevel, &level);
+    const NodeId upper =
+        top_node_ == kNoNode ? kNoNode : tower_record(top_node_, kMaxLevel, &level);
     PageTxn txn(store_);
     const MetaPage &now = meta_of(txn.latch(kMetaBlock));
     if (now.entry_base != meta.entry_base || now.entry_upper != meta.entry_upper)

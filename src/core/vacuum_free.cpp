@@ -38,8 +38,8 @@ void Vacuum::release_records(BlockNo block, RecordClass cls) {
     {
         PageRef page(store_, block);
         for (uint32_t slot = 0; slot < layout.per_page; slot++) {
-            const auto &head = *reinterpret_cast<const RecordHeader *>(
-                record_in_page(page.data(), layout, slot));
+            const auto &head =
+                *reinterpret_cast<const RecordHeader *>(record_in_page(page.data(), layout, slot));
             free_slot |= head.state != RecordState::kLive;
             change |= head.state == RecordState::kDeleted;
             change |= head.state == RecordState::kFree &&

@@ -61,7 +61,7 @@ private:
     DeadRows *dead_; /* null: nothing is to be removed */
     VacuumResult result_;
 
-    BlockNo blocks_ = 0;         /* size of the index when VACUUM began */
+    BlockNo blocks_ = 0; /* size of the index when VACUUM began */
     AddressSet live_base_;
     AddressSet live_upper_;
     AddressSet claimed_;         /* upper records named by the record below them */
