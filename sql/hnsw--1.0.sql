@@ -320,3 +320,29 @@ CREATE OPERATOR CLASS vector_hash_ops
     OPERATOR 1 =,
     FUNCTION 1 vector_hash(vector),
     FUNCTION 2 vector_hash_extended(vector, bigint);
+
+-- ---- access method ----
+
+CREATE FUNCTION hnswhandler(internal) RETURNS index_am_handler
+    AS 'MODULE_PATHNAME', 'hnsw_hnswhandler' LANGUAGE C;
+
+CREATE ACCESS METHOD hnsw TYPE INDEX HANDLER hnswhandler;
+
+COMMENT ON ACCESS METHOD hnsw IS 'graph index for nearest-neighbour search';
+
+CREATE OPERATOR CLASS vector_l2_ops FOR TYPE vector USING hnsw AS
+    OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
+    FUNCTION 1 vector_l2_squared_distance(vector, vector);
+
+CREATE OPERATOR CLASS vector_ip_ops FOR TYPE vector USING hnsw AS
+    OPERATOR 1 <#> (vector, vector) FOR ORDER BY float_ops,
+    FUNCTION 1 vector_negative_inner_product(vector, vector);
+
+CREATE OPERATOR CLASS vector_cosine_ops FOR TYPE vector USING hnsw AS
+    OPERATOR 1 <=> (vector, vector) FOR ORDER BY float_ops,
+    FUNCTION 1 vector_negative_inner_product(vector, vector),
+    FUNCTION 2 vector_norm(vector);
+
+CREATE OPERATOR CLASS vector_l1_ops FOR TYPE vector USING hnsw AS
+    OPERATOR 1 <+> (vector, vector) FOR ORDER BY float_ops,
+    FUNCTION 1 l1_distance(vector, vector);

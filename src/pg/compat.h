@@ -28,3 +28,76 @@ extern "C" {
         ereport(ERROR, __VA_ARGS__); \
     } while (0)
 #endif
+
+namespace hnsw::pg {
+
+// VACUUM's delay and interrupt point.
+inline void vacuum_delay() {
+#if PG_VERSION_NUM >= 180000
+    vacuum_delay_point(false);
+#else
+    vacuum_delay_point();
+#endif
+}
+
+// Bytes VACUUM may use in this process.
+inline size_t vacuum_memory_limit() {
+#if PG_VERSION_NUM >= 170000
+    bool automatic = AmAutoVacuumWorkerProcess();
+#else
+    bool automatic = IsAutoVacuumWorkerProcess();
+#endif
+    int kilobytes =
+        automatic && autovacuum_work_mem != -1 ? autovacuum_work_mem : maintenance_work_mem;
+    return size_t{1024} * static_cast<size_t>(kilobytes);
+}
+
+// Adds a zeroed block; returns it pinned and locked exclusively.
+inline Buffer extend_relation(Relation relation, ForkNumber fork) {
+#if PG_VERSION_NUM >= 160000
+    BufferManagerRelation target{};
+    target.rel = relation;
+    return ExtendBufferedRel(target, fork, nullptr, EB_LOCK_FIRST);
+#else
+    bool shared = !RELATION_IS_LOCAL(relation);
+    if (shared)
+        LockRelationForExtension(relation, ExclusiveLock);
+    Buffer buffer = ReadBufferExtended(relation, fork, P_NEW, RBM_NORMAL, nullptr);
+    LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+    if (shared)
+        UnlockRelationForExtension(relation, ExclusiveLock);
+    return buffer;
+#endif
+}
+
+// Sets the callbacks and properties of an access method that not all versions have.
+inline void complete_amroutine([[maybe_unused]] IndexAmRoutine *am,
+                               [[maybe_unused]] void (*insert_cleanup)(Relation, IndexInfo *)) {
+#if PG_VERSION_NUM >= 170000
+    am->aminsertcleanup = insert_cleanup;
+#endif
+}
+
+// Counts one search for EXPLAIN (from 18: "Index Searches").
+inline void count_index_search([[maybe_unused]] IndexScanDesc scan) {
+#if PG_VERSION_NUM >= 180000
+    if (scan->instrument != nullptr)
+        scan->instrument->nsearches++;
+#endif
+}
+
+// While another user's functions run: no search path of the caller (from 17).
+inline void restrict_search_path() {
+#if PG_VERSION_NUM >= 170000
+    RestrictSearchPath();
+#endif
+}
+
+// Marks a path as one the planner must not take while it has any other.
+inline void disable_path([[maybe_unused]] IndexPath *path) {
+#if PG_VERSION_NUM >= 180000
+    path->path.disabled_nodes += 2;
+#endif
+}
+
+}  // namespace hnsw::pg

@@ -46,6 +46,13 @@ private:
     MemoryContext context_;
 };
 
+// Constructs a T in `context` whose destructor never runs: for abandonable objects.
+template <typename T, typename... Args>
+T *create_in_context(MemoryContext context, Args &&...args) {
+    static_assert(alignof(T) <= MAXIMUM_ALIGNOF);
+    return ::new (MemoryContextAlloc(context, sizeof(T))) T(std::forward<Args>(args)...);
+}
+
 // Constructs a T in `context`; the context's reset or deletion (abort included) runs ~T(). For
 // objects that are not abandonable, or must outlive a call.
 template <typename T, typename... Args>

@@ -32,7 +32,7 @@ void reject_second_owner() {
 
 void init() {
     reject_second_owner();
-    define_gucs();
+    define_options();
 }
 
 }  // namespace

@@ -1,0 +1,74 @@
+// The access method: its callbacks, one family per am_*.cpp, and what they share: the opened index.
+#pragma once
+
+#include "core/context.h"
+#include "core/index.h"
+#include "pg/buffer_store.h"
+#include "pg/memory.h"
+
+namespace hnsw::pg {
+
+// ---- callbacks (the server's index AM chapter says when each is called) ---------------------
+
+IndexBuildResult *am_build(Relation heap, Relation index, IndexInfo *info);
+void am_build_empty(Relation index);
+char *am_build_phase_name(int64 phase);
+
+bool am_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation heap,
+               IndexUniqueCheck unique, bool unchanged, IndexInfo *info);
+void am_insert_cleanup(Relation index, IndexInfo *info);
+
+IndexScanDesc am_begin_scan(Relation index, int nkeys, int norderbys);
+void am_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys);
+bool am_get_tuple(IndexScanDesc scan, ScanDirection direction);
+void am_end_scan(IndexScanDesc scan);
+
+IndexBulkDeleteResult *am_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
+                                      IndexBulkDeleteCallback callback, void *state);
+IndexBulkDeleteResult *am_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
+
+void am_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup,
+                      Cost *total, Selectivity *selectivity, double *correlation, double *pages);
+
+bool am_validate(Oid opclass);
+bool am_property(Oid index, int attno, IndexAMProperty property, const char *name, bool *result,
+                 bool *isnull);
+
+// ---- what they share ------------------------------------------------------------------------
+
+// Whether a relation is an index of this access method, with storage of its own.
+bool is_hnsw_index(Relation relation);
+
+// The parameters CREATE INDEX fixes, from the index's catalog entries. Errors: a column without
+// dimensions, an operator class that is not ours.
+core::CreateOptions create_options(Relation index);
+
+// Copies the metapage after checking that this library can work with it and that it agrees with
+// the index's column. Errors (HINT: REINDEX): not an hnsw index, unknown format version, damaged,
+// other dimensions or distance than the column's.
+core::MetaPage read_meta(BufferStore &store, Relation index);
+
+// An index opened for one scan, statement or vacuum. Lives in one memory context and is abandoned
+// with it: no destructor runs, so that none touches a buffer after an abort released it.
+struct OpenIndex {
+    static OpenIndex *open(MemoryContext context, Relation index, Relation heap,
+                           BufferStore::Purpose purpose, BufferAccessStrategy strategy = nullptr);
+
+    // `context` is where the members allocate.
+    OpenIndex(MemoryContext context, Relation index, Relation heap, BufferStore::Purpose purpose,
+              BufferAccessStrategy strategy);
+
+    core::Context core_context() { return {.memory = &memory, .stats = &stats}; }
+
+    McxtResource memory;
+    BufferStore store;
+    core::Stats stats;
+    core::Index index;
+};
+
+// The coordinates of a column value or query: points into the detoasted datum. Error, with the
+// words of the distance operators, if it has not `dim` dimensions.  `copy` receives what the caller
+// may pfree (null if nothing was copied).
+const float *read_vector(Datum value, uint32_t dim, void **copy);
+
+}  // namespace hnsw::pg

@@ -1,0 +1,61 @@
+// aminsert: one heap row into the index, while others read and change it.
+#include "core/insert.h"
+#include "pg/am.h"
+#include "pg/options.h"
+
+namespace hnsw::pg {
+
+namespace {
+
+// What rows of one statement share; hangs on IndexInfo::ii_AmCache.
+struct InsertState {
+    InsertState(MemoryContext context, MemoryContext row, OpenIndex *opened, uint32_t ef)
+        : context(context),
+          row(row),
+          opened(opened),
+          inserter(opened->index, opened->core_context(), ef) {}
+
+    MemoryContext context;  // everything here
+    MemoryContext row;      // a child, emptied after each row
+    OpenIndex *opened;
+    core::Inserter inserter;
+};
+
+InsertState *open_statement(Relation index, Relation heap, IndexInfo *info) {
+    MemoryContext context =
+        AllocSetContextCreate(info->ii_Context, "hnsw insert", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext row = AllocSetContextCreate(context, "hnsw insert row", ALLOCSET_DEFAULT_SIZES);
+    OpenIndex *opened = OpenIndex::open(context, index, heap, BufferStore::Purpose::kWrite);
+    auto ef = static_cast<uint32_t>(option_ef_construction(index));
+    return create_in_context<InsertState>(context, context, row, opened, ef);
+}
+
+}  // namespace
+
+bool am_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Relation heap,
+               IndexUniqueCheck, bool, IndexInfo *info) {
+    auto *state = static_cast<InsertState *>(info->ii_AmCache);
+    if (state == nullptr) {
+        state = open_statement(index, heap, info);
+        info->ii_AmCache = state;
+    }
+    MemoryContext caller = MemoryContextSwitchTo(state->row);
+    void *copy;
+    const float *value =
+        isnull[0] ? nullptr : read_vector(values[0], state->opened->index.meta().dim, &copy);
+    state->inserter.insert(value, {.block = ItemPointerGetBlockNumber(tid),
+                                   .offset = ItemPointerGetOffsetNumber(tid)});
+    MemoryContextSwitchTo(caller);
+    MemoryContextReset(state->row);
+    return false;
+}
+
+void am_insert_cleanup(Relation, IndexInfo *info) {
+    auto *state = static_cast<InsertState *>(info->ii_AmCache);
+    if (state == nullptr)
+        return;
+    info->ii_AmCache = nullptr;
+    MemoryContextDelete(state->context);
+}
+
+}  // namespace hnsw::pg

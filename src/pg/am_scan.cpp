@@ -1,0 +1,142 @@
+// Ordered index scans: core::Scan behind amgettuple.  Rows leave in order of a lower bound of their
+// distance with xs_recheckorderby set; the executor's reorder queue makes the order exact.
+#include "core/scan.h"
+
+#include "pg/am.h"
+#include "pg/options.h"
+#include "pg/row_sorter.h"
+
+namespace hnsw::pg {
+
+namespace {
+
+// One per index scan. Opened at the first amgettuple: plans often begin scans they never run.
+struct ScanState {
+    explicit ScanState(MemoryContext context, OpenIndex *opened)
+        : context(context),
+          opened(opened),
+          sorter(context),
+          scan(opened->index, opened->core_context(), sorter) {}
+
+    MemoryContext context;  // everything here; kept over rescans
+    OpenIndex *opened;
+    TupleRowSorter sorter;
+    core::Scan scan;
+};
+
+struct ScanOpaque {
+    ScanState *state = nullptr;  // null: not opened yet
+    bool running = false;        // since the last amrescan
+};
+
+ScanOpaque &opaque_of(IndexScanDesc scan) { return *static_cast<ScanOpaque *>(scan->opaque); }
+
+ScanState *open_scan(IndexScanDesc scan) {
+    MemoryContext context = AllocSetContextCreate(GetMemoryChunkContext(scan->opaque), "hnsw scan",
+                                                  ALLOCSET_DEFAULT_SIZES);
+    OpenIndex *opened = OpenIndex::open(context, scan->indexRelation, scan->heapRelation,
+                                        BufferStore::Purpose::kRead);
+    return create_in_context<ScanState>(context, context, opened);
+}
+
+void start(IndexScanDesc scan, ScanOpaque &opaque) {
+    if (scan->numberOfOrderBys != 1)
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("an hnsw index can only be scanned in order of distance")));
+    // Slots are recycled on the word of the oldest MVCC snapshot.
+    if (!IsMVCCSnapshot(scan->xs_snapshot))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("non-MVCC snapshots are not supported with hnsw")));
+    if (opaque.state == nullptr)
+        opaque.state = open_scan(scan);
+    ScanState &state = *opaque.state;
+
+    const ScanKeyData &key = scan->orderByData[0];
+    core::ScanOptions options = scan_options();
+    options.skip_dead = scan->ignore_killed_tuples;
+    MemoryContext caller = MemoryContextSwitchTo(state.context);
+    void *copy = nullptr;
+    const float *query = key.sk_flags & SK_ISNULL
+                             ? nullptr
+                             : read_vector(key.sk_argument, state.opened->index.meta().dim, &copy);
+    state.scan.begin(query, options);
+    if (copy != nullptr)
+        pfree(copy);
+    MemoryContextSwitchTo(caller);
+    pgstat_count_index_scan(scan->indexRelation);
+    count_index_search(scan);
+    opaque.running = true;
+}
+
+// The value the executor orders by until it has computed the operator itself.
+IndexOrderByDistance order_value(const core::ScanRow &row) {
+    switch (row.kind) {
+        case core::ScanRow::Kind::kNan:
+            return {.value = get_float8_nan(), .isnull = false};
+        case core::ScanRow::Kind::kNull:
+            return {.value = 0, .isnull = true};
+        case core::ScanRow::Kind::kBound:
+            break;
+    }
+    return {.value = row.bound, .isnull = false};
+}
+
+void store_row(IndexScanDesc scan, const core::ScanRow &row) {
+    ItemPointerSet(&scan->xs_heaptid, row.tid.block, row.tid.offset);
+    scan->xs_recheck = false;
+    IndexOrderByDistance distance = order_value(row);
+    Oid type = FLOAT8OID;
+    index_store_float8_orderby_distances(scan, &type, &distance, true);
+}
+
+}  // namespace
+
+IndexScanDesc am_begin_scan(Relation index, int nkeys, int norderbys) {
+    IndexScanDesc scan = RelationGetIndexScan(index, nkeys, norderbys);
+    if (norderbys > 0) {
+        scan->xs_orderbyvals = static_cast<Datum *>(palloc0(sizeof(Datum) * norderbys));
+        scan->xs_orderbynulls = static_cast<bool *>(palloc0(sizeof(bool) * norderbys));
+    }
+    scan->opaque = create_in_context<ScanOpaque>(CurrentMemoryContext);
+    return scan;
+}
+
+void am_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys) {
+    if (keys != nullptr && nkeys > 0)
+        memmove(scan->keyData, keys, nkeys * sizeof(ScanKeyData));
+    if (orderbys != nullptr && norderbys > 0)
+        memmove(scan->orderByData, orderbys, norderbys * sizeof(ScanKeyData));
+    ScanOpaque &opaque = opaque_of(scan);
+    if (opaque.running)
+        opaque.state->scan.flush_kills();
+    opaque.running = false;
+}
+
+bool am_get_tuple(IndexScanDesc scan, ScanDirection) {
+    ScanOpaque &opaque = opaque_of(scan);
+    if (!opaque.running)
+        start(scan, opaque);
+    else if (scan->kill_prior_tuple)
+        opaque.state->scan.kill_last();
+
+    MemoryContext caller = MemoryContextSwitchTo(opaque.state->context);
+    core::ScanRow row;
+    bool found = opaque.state->scan.next(&row);
+    MemoryContextSwitchTo(caller);
+    if (found)
+        store_row(scan, row);
+    return found;
+}
+
+void am_end_scan(IndexScanDesc scan) {
+    ScanOpaque &opaque = opaque_of(scan);
+    if (opaque.state == nullptr)
+        return;
+    if (opaque.running)
+        opaque.state->scan.flush_kills();
+    opaque.state->sorter.end();
+    MemoryContextDelete(opaque.state->context);
+    opaque.state = nullptr;
+}
+
+}  // namespace hnsw::pg

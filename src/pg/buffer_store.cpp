@@ -1,0 +1,147 @@
+// Buffers and generic WAL behind core::PageStore.
+#include "pg/buffer_store.h"
+
+namespace hnsw::pg {
+
+using core::PageTxn;
+using core::TxnPage;
+
+static_assert(core::kPageSize == BLCKSZ, "hnsw needs a server built with 8 kB blocks");
+static_assert(core::kPageHeaderBytes == SizeOfPageHeaderData);
+static_assert(core::kMaxTxnPages <= MAX_GENERIC_XLOG_PAGES);
+static_assert(core::kNoBlock == InvalidBlockNumber);
+// core/page.cpp writes these fields by offset.
+static_assert(offsetof(PageHeaderData, pd_lsn) == 0);
+static_assert(offsetof(PageHeaderData, pd_checksum) == 8);
+static_assert(offsetof(PageHeaderData, pd_flags) == 10);
+static_assert(offsetof(PageHeaderData, pd_lower) == 12);
+static_assert(offsetof(PageHeaderData, pd_upper) == 14);
+static_assert(offsetof(PageHeaderData, pd_special) == 16);
+static_assert(offsetof(PageHeaderData, pd_pagesize_version) == 18);
+static_assert(offsetof(PageHeaderData, pd_prune_xid) == 20);
+static_assert(PG_PAGE_LAYOUT_VERSION == 4);
+
+namespace {
+
+std::byte *page_bytes(Buffer buffer) {
+    return reinterpret_cast<std::byte *>(BufferGetPage(buffer));
+}
+
+Buffer buffer_of(uint64_t handle) { return static_cast<Buffer>(static_cast<int64_t>(handle)); }
+
+uint64_t handle_of(Buffer buffer) { return static_cast<uint64_t>(static_cast<int64_t>(buffer)); }
+
+GenericXLogState *wal_record(PageTxn &txn) {
+    return static_cast<GenericXLogState *>(txn.store_state);
+}
+
+}  // namespace
+
+BufferStore::BufferStore(Relation index, Relation heap, Purpose purpose,
+                         BufferAccessStrategy strategy, ForkNumber fork)
+    : index_(index), heap_(heap), purpose_(purpose), strategy_(strategy), fork_(fork) {}
+
+Buffer BufferStore::read(core::BlockNo block) {
+    return ReadBufferExtended(index_, fork_, block, RBM_NORMAL, strategy_);
+}
+
+core::PageStore::Pin BufferStore::pin(core::BlockNo block) {
+    Buffer buffer = read(block);
+    LockBuffer(buffer, BUFFER_LOCK_SHARE);
+    return {.data = page_bytes(buffer), .handle = handle_of(buffer)};
+}
+
+void BufferStore::unpin(const Pin &pin) { UnlockReleaseBuffer(buffer_of(pin.handle)); }
+
+core::BlockNo BufferStore::size() { return RelationGetNumberOfBlocksInFork(index_, fork_); }
+
+void BufferStore::prefetch(core::BlockNo block) { PrefetchBuffer(index_, fork_, block); }
+
+void BufferStore::poll() {
+    if (purpose_ == Purpose::kVacuum)
+        vacuum_delay();
+    else
+        CHECK_FOR_INTERRUPTS();
+}
+
+void BufferStore::corrupt(core::BlockNo block, const char *what) {
+    ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+                    errmsg("index \"%s\" is corrupted at block %u: %s",
+                           RelationGetRelationName(index_), block, what),
+                    errhint("REINDEX INDEX rebuilds it from the table.")));
+    pg_unreachable();
+}
+
+uint64_t BufferStore::next_transaction() {
+    return U64FromFullTransactionId(ReadNextFullTransactionId());
+}
+
+bool BufferStore::reusable(uint64_t freed_at) {
+    return GlobalVisCheckRemovableFullXid(heap_, FullTransactionIdFromU64(freed_at));
+}
+
+void BufferStore::txn_latch(TxnPage &page) {
+    Buffer buffer = read(page.block);
+    page.handle = handle_of(buffer);
+    LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+    page.data = page_bytes(buffer);
+}
+
+void BufferStore::txn_extend(TxnPage &page) {
+    Buffer buffer = extend_relation(index_, fork_);
+    page.handle = handle_of(buffer);
+    page.block = BufferGetBlockNumber(buffer);
+    page.data = page_bytes(buffer);
+}
+
+void BufferStore::txn_modify(PageTxn &txn, TxnPage &page, bool fresh) {
+    if (purpose_ == Purpose::kBulk) {
+        page.image = static_cast<std::byte *>(palloc(BLCKSZ));
+        memcpy(page.image, page.data, BLCKSZ);
+        return;
+    }
+    if (txn.store_state == nullptr)
+        txn.store_state = GenericXLogStart(index_);
+    page.image = reinterpret_cast<std::byte *>(GenericXLogRegisterBuffer(
+        wal_record(txn), buffer_of(page.handle), fresh ? GENERIC_XLOG_FULL_IMAGE : 0));
+}
+
+void BufferStore::txn_commit(PageTxn &txn) {
+    if (txn.store_state != nullptr) {
+        GenericXLogFinish(wal_record(txn));
+        txn.store_state = nullptr;
+    } else {
+        START_CRIT_SECTION();
+        for (TxnPage &page : txn.pages()) {
+            if (page.image == nullptr)
+                continue;
+            memcpy(page_bytes(buffer_of(page.handle)), page.image, BLCKSZ);
+            MarkBufferDirty(buffer_of(page.handle));
+        }
+        END_CRIT_SECTION();
+        for (TxnPage &page : txn.pages())
+            if (page.image != nullptr)
+                pfree(page.image);
+    }
+    unlock_all(txn);
+}
+
+void BufferStore::txn_abort(PageTxn &txn) {
+    if (txn.store_state != nullptr) {
+        GenericXLogAbort(wal_record(txn));
+        txn.store_state = nullptr;
+    } else {
+        for (TxnPage &page : txn.pages())
+            if (page.image != nullptr)
+                pfree(page.image);
+    }
+    unlock_all(txn);
+}
+
+void BufferStore::unlock_all(PageTxn &txn) {
+    for (TxnPage &page : txn.pages())
+        if (page.handle != 0)
+            UnlockReleaseBuffer(buffer_of(page.handle));
+}
+
+}  // namespace hnsw::pg
