@@ -11,7 +11,14 @@ OBJS = $(patsubst %.cpp,%.o,$(sort $(wildcard src/*/*.cpp)))
 
 # One name per line, so that two branches adding a test do not collide.
 REGRESS = \
-	extension
+	extension \
+	type_vector \
+	type_casts \
+	type_aggregates \
+	type_copy \
+	type_btree_hash \
+	type_matrix \
+	type_errors
 
 ISOLATION = \
 	unique_vector
