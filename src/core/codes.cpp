@@ -154,6 +154,7 @@ void Space::prepare(const float *value, Query *query) const {
         query->value[i] = value[i] + 0.0f;
     query->norm = euclidean_norm(query->value.data(), dim_);
     query->zero = false;
+    query->by_product = metric_ == Metric::kInnerProduct;
     if (metric_ == Metric::kCosine) {
         query->zero = query->norm == 0;
         if (!query->zero) {
@@ -187,6 +188,7 @@ void Space::prepare(const float *value, Query *query) const {
 void Space::prepare_from(const Sq8 &v, Query *query) const {
     query->norm = v.norm;
     query->zero = false;
+    query->by_product = false;
     query->unit = power_above(std::max<double>(v.norm, largest_centre_));
     query->rotated.resize(size_t{centre_count_} * padded_);
     query->codes.resize(size_t{centre_count_} * bits_);
@@ -259,15 +261,10 @@ Sq8 Space::encode(const Query &query, uint8_t centre, int8_t *x) const {
 float Space::distance(const Query &query, const Sq8 &v) const {
     const float *q = query.centred[v.centre].q;
     float t = relative_scale(v.scale, query.unit);
-    switch (metric_) {
-        case Metric::kInnerProduct:
-            return -t * kernels_.sq8_ip(q, v.x, padded_);
-        case Metric::kL1:
-            return kernels_.sq8_l1(q, v.x, t, padded_);
-        case Metric::kL2:
-        case Metric::kCosine:
-            break;
-    }
+    if (query.by_product)
+        return -t * kernels_.sq8_ip(q, v.x, padded_);
+    if (metric_ == Metric::kL1)
+        return kernels_.sq8_l1(q, v.x, t, padded_);
     return kernels_.sq8_l2(q, v.x, t, padded_);
 }
 
@@ -324,8 +321,9 @@ void Space::estimate(const Query &query, const RecordView &record, float own, fl
         .query = centred.x,
         .query_sum = centred.sum,
         .base = own,
-        .mul_a = t * t,
-        .mul_b = t * centred.step,
+        /* -<q, v> ~ -<q, u> - s <q', x>: half of factor b, nothing of a. */
+        .mul_a = query.by_product ? 0 : t * t,
+        .mul_b = query.by_product ? t * centred.step / 2 : t * centred.step,
     };
     kernels_.estimate(args, out);
 }
@@ -344,8 +342,6 @@ float Space::between(const Sq8 &a, const Sq8 &b, double unit) const {
         return to_finite_float(sum);
     }
     double product = double{a.scale} * b.scale * kernels_.i8_dot(a.x, b.x, padded_);
-    if (metric_ == Metric::kInnerProduct)
-        return to_finite_float(-product / unit / unit);
     double square = double{a.norm} * a.norm + double{b.norm} * b.norm - 2 * product;
     return to_finite_float(std::max(0.0, square) / unit / unit);
 }
@@ -364,58 +360,38 @@ void Space::encode_edge(const RecordImage &u, const Sq8 &v, uint32_t slot) const
         kernels_.edge_code(u.own(), 1.0f, v.x, relative_scale(v.scale, head.scale), offset, padded_,
                            bits_, u.code(slot));
     double s = sums.abs_sum > 0 ? double{sums.r2} / sums.abs_sum : 0;
-    double a = 0;
-    double b = -s;
-    if (metric_ != Metric::kInnerProduct) {
-        a = sums.r2 + 2 * s * sums.dot_u;
-        b = -2 * s;
-    }
+    double a = sums.r2 + 2 * s * sums.dot_u;
+    double b = -2 * s;
     u.factor_a()[slot] = to_bf16(std::clamp(a, -kMaxFactorA, kMaxFactorA));
     u.factor_b()[slot] = to_bf16(std::clamp(b, -kMaxFactorB, kMaxFactorB));
 }
 
-void Space::own_estimates(const RecordView &record, float *distance, float *length) const {
-    const uint32_t n = record.count();
+void Space::edge_lengths(const RecordView &record, float *out) const {
     const int8_t *own = record.own();
-    const bool product = metric_ == Metric::kInnerProduct;
     int32_t sum = 0;
     for (uint32_t i = 0; i < bits_; i++)
         sum += own[i];
-    const float norm2 = static_cast<float>(kernels_.i8_dot(own, own, padded_));
     /* The estimate of a query that is the node itself. */
     const simd::EstimateArgs args = {
         .codes = record.code(0),
         .factor_a = record.factor_a(),
         .factor_b = record.factor_b(),
-        .n = n,
+        .n = record.count(),
         .bits = bits_,
         .query = own,
         .query_sum = sum,
-        .base = product ? -norm2 : 0,
+        .base = 0,
         .mul_a = 1,
         .mul_b = 1,
     };
-    kernels_.estimate(args, distance);
-    if (!product) {
-        for (uint32_t i = 0; i < n; i++)
-            length[i] = distance[i] = std::max(distance[i], 0.0f);
-        return;
-    }
-    /* Only s is stored; <r, x> of a random rotation is sqrt(2/pi) |r| bits / sqrt(dim). */
-    const double ratio = std::sqrt(2 / M_PI) * bits_ / std::sqrt(static_cast<double>(padded_));
-    for (uint32_t i = 0; i < n; i++) {
-        double edge = from_bf16(record.factor_b()[i]) * ratio;
-        length[i] = static_cast<float>(edge * edge);
-    }
+    kernels_.estimate(args, out);
+    for (uint32_t i = 0; i < args.n; i++)
+        out[i] = std::max(out[i], 0.0f);
 }
 
-float Space::between_edges(const Edge &a, const Edge &b, float own_norm2) const {
+float Space::between_edges(const Edge &a, const Edge &b) const {
     const float cosine = cosines_[kernels_.hamming(a.code, b.code, bits_)];
-    const float product = std::sqrt(a.length * b.length) * cosine;
-    if (metric_ == Metric::kInnerProduct)
-        /* <v, w> = <u,u> + <u,r_v> + <u,r_w> + <r_v,r_w>, and distance = -<u,u> - <u,r>. */
-        return a.distance + b.distance + own_norm2 - product;
-    return std::max(0.0f, a.length + b.length - 2 * product);
+    return std::max(0.0f, a.length + b.length - 2 * std::sqrt(a.length * b.length) * cosine);
 }
 
 void Space::decode(const Sq8 &v, double *sum, float *scratch) const {

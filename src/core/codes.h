@@ -89,6 +89,10 @@ struct Query {
     double unit = 1;   /* power of two: internal distances are in units of unit^2 (L1: unit) */
     double norm = 0;   /* Euclidean norm of the value, in its own unit */
     bool zero = false; /* cosine: the value has no direction */
+    /* Distances are negative inner products (a scan of that opclass). The graph itself is
+     * Euclidean for every metric but L1: on it a linear function has no local maximum that is not
+     * the global one, and a short vector is not cut off by long ones. */
+    bool by_product = false;
     Centred centred[kMaxCentres];
     uint8_t hash[16] = {};
 
@@ -146,19 +150,16 @@ public:
     /* Writes the code and factors of the edge u -> v into slot `slot` of a record image of u
      * (own vector and header already there). */
     void encode_edge(const RecordImage &u, const Sq8 &v, uint32_t slot) const;
-    /* From a record's codes alone, relative to its scale squared: internal distances from the
-     * node to its neighbours, and squared lengths |v - u|^2 of its edges (the same numbers but
-     * for inner product). Each count() floats. Only if has_codes(). */
-    void own_estimates(const RecordView &record, float *distance, float *length) const;
-    /* The internal distance between two neighbours of a record, from their codes: the angle
-     * between the edges is pi * hamming / bits. `a`, `b`: distance, length and code as above;
-     * own_norm2: sum of squares of the record's int8 vector (inner product only). */
+    /* Squared lengths |v - u|^2 of all edges of a record, relative to its scale squared, from its
+     * codes alone. out: count() floats. Only if has_codes(). */
+    void edge_lengths(const RecordView &record, float *out) const;
+    /* Squared distance between two neighbours of a record, in the same unit, from their codes: the
+     * angle between the edges is pi * hamming / bits. */
     struct Edge {
-        float distance;
-        float length;
+        float length; /* squared */
         const uint8_t *code;
     };
-    float between_edges(const Edge &a, const Edge &b, float own_norm2) const;
+    float between_edges(const Edge &a, const Edge &b) const;
 
     /* Adds the value an SQ8 vector stands for to `sum`, dim doubles. scratch: padded floats. */
     void decode(const Sq8 &v, double *sum, float *scratch) const;

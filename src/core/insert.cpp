@@ -148,6 +148,7 @@ void Inserter::Impl::insert(const float *value, HeapTid tid) {
         guess_centre();
         index.space().prepare(value, &query);
     }
+    query.by_product = false; /* the graph's distances, not the operator's */
     const Space &space = index.space();
     own.resize(space.padded());
     vector = space.encode(query, static_cast<uint8_t>(space.centre_count() - 1), own.data());
@@ -338,30 +339,24 @@ void Inserter::Impl::replace_coded(RecordEdit &edit, NodeId from) {
     extra.head().count = 1;
     space.encode_edge(extra, vector, 0);
 
-    prune.distance.resize(n + 1);
     prune.length.resize(n + 1);
-    space.own_estimates(view, prune.distance.data(), prune.length.data());
-    space.own_estimates(extra.view(), &prune.distance[n], &prune.length[n]);
+    space.edge_lengths(view, prune.length.data());
+    space.edge_lengths(extra.view(), &prune.length[n]);
     prune.order.resize(n + 1);
     for (uint32_t i = 0; i <= n; i++)
         prune.order[i] = i;
     std::sort(prune.order.begin(), prune.order.end(),
-              [&](uint32_t a, uint32_t b) { return prune.distance[a] < prune.distance[b]; });
+              [&](uint32_t a, uint32_t b) { return prune.length[a] < prune.length[b]; });
     prune.edges.resize(n + 1);
+    prune.distance.resize(n + 1);
     for (uint32_t i = 0; i <= n; i++) {
         const uint32_t at = prune.order[i];
-        prune.edges[i] = {prune.distance[at], prune.length[at],
-                          at == n ? extra.code(0) : view.code(at)};
+        prune.edges[i] = {prune.length[at], at == n ? extra.code(0) : view.code(at)};
+        prune.distance[i] = prune.length[at];
     }
-    for (uint32_t i = 0; i <= n; i++)
-        prune.distance[i] = prune.edges[i].distance;
-    const auto own_norm2 =
-        static_cast<float>(space.kernels().i8_dot(view.own(), view.own(), space.padded()));
     select_neighbours(
         prune.distance.data(), n + 1, n,
-        [&](uint32_t i, uint32_t j) {
-            return space.between_edges(prune.edges[i], prune.edges[j], own_norm2);
-        },
+        [&](uint32_t i, uint32_t j) { return space.between_edges(prune.edges[i], prune.edges[j]); },
         prune.chosen);
     uint32_t dropped = n * (n + 1) / 2; /* the one position that was not chosen */
     for (uint32_t position : prune.chosen)
