@@ -24,6 +24,7 @@ ISOLATION = \
 	unique_vector
 
 TAP_TESTS = 1
+PROVE_FLAGS += -I test/perl
 PROVE_TESTS ?= $(sort $(wildcard test/t/*.pl))
 ifeq ($(strip $(PROVE_TESTS)),)
 override undefine TAP_TESTS

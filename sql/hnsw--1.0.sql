@@ -325,6 +325,7 @@ CREATE OPERATOR CLASS vector_hash_ops
 
 CREATE FUNCTION hnswhandler(internal) RETURNS index_am_handler
     AS 'MODULE_PATHNAME', 'hnsw_hnswhandler' LANGUAGE C;
+COMMENT ON FUNCTION hnswhandler(internal) IS 'hnsw index access method handler';
 
 CREATE ACCESS METHOD hnsw TYPE INDEX HANDLER hnswhandler;
 
