@@ -44,10 +44,11 @@ void MemStore::txn_latch(TxnPage &txn_page) {
 }
 
 void MemStore::txn_extend(TxnPage &txn_page) {
-    std::unique_lock lock(grow_);
-    pages_.push_back(std::make_unique<Page>());
-    Page &p = *pages_.back();
+    auto fresh = std::make_unique<Page>();
+    Page &p = *fresh;
     p.latch.lock();
+    std::unique_lock lock(grow_);
+    pages_.push_back(std::move(fresh));
     txn_page.block = static_cast<BlockNo>(pages_.size() - 1);
     txn_page.handle = reinterpret_cast<uintptr_t>(&p);
     txn_page.data = p.bytes;

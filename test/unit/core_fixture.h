@@ -92,8 +92,13 @@ inline double operator_distance(Metric metric, const std::vector<float> &a,
 
 class TestIndex {
 public:
-    explicit TestIndex(const CreateOptions &options) {
-        create_empty_index(store, options);
+    explicit TestIndex(const CreateOptions &options)
+        : TestIndex(options, [&](MemStore &s) { create_empty_index(s, options); }) {}
+
+    /* `fill` writes the index. */
+    template <class Fill>
+    TestIndex(const CreateOptions &options, Fill &&fill) {
+        fill(store);
         index.emplace(store, &memory);
         context = {&memory, &stats};
         ef_construction = options.ef_construction;

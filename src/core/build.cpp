@@ -1,0 +1,269 @@
+/* Adding rows to the graph in memory: search, choice of links, links back. */
+#include "core/build.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hnsw::core {
+
+namespace {
+
+/* Of the nodes a search evaluated, so many evenly strided ones join its candidates: long links
+ * that a beam of near nodes would never offer. */
+constexpr uint32_t kFar = 128;
+
+constexpr ArenaId kExpanded = 0x80000000u; /* mark in Candidate::node, inside the beam */
+
+}  // namespace
+
+IndexLayouts layouts_of(const CreateOptions &options) {
+    return IndexLayouts::choose(options.dim, options.m, options.metric != Metric::kL1);
+}
+
+ArenaShape arena_shape(const CreateOptions &options) {
+    IndexLayouts layouts = layouts_of(options);
+    return {padded_dim(options.dim), layouts.base.slots, layouts.upper.slots};
+}
+
+size_t arena_bytes_within(const CreateOptions &options, size_t budget, uint32_t workers) {
+    const ArenaShape shape = arena_shape(options);
+    /* A worker's scratch: one bit per node, and what one search sees. */
+    const size_t fixed =
+        size_t{workers} * ((size_t{64} << 10) +
+                           size_t{options.ef_construction} * shape.base_slots * sizeof(Candidate));
+    const size_t least = (Arena::min_bytes(shape) + 63) / 64 * 64;
+    if (budget <= fixed + least)
+        return least;
+    const size_t per_node = sizeof(ArenaNode) + shape.dim; /* less than a node takes */
+    const double share = 1 / (1 + workers / 8.0 / static_cast<double>(per_node));
+    auto bytes = static_cast<size_t>(static_cast<double>(budget - fixed) * share);
+    return std::max(least, bytes / 64 * 64);
+}
+
+BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &options,
+                         std::pmr::memory_resource *memory)
+    : arena_(arena),
+      space_(space),
+      m_(options.m),
+      ef_(options.ef_construction),
+      metric_(arena, space),
+      chooser_(arena, metric_, options.ef_construction + kFar + 1024, memory),
+      query_(memory),
+      visited_((arena.max_nodes() + 63) / 64, memory),
+      seen_(memory),
+      beam_(memory),
+      pool_(memory),
+      list_(memory),
+      fresh_(memory),
+      distances_(memory),
+      selected_(memory) {
+    seen_.reserve(4096);
+    beam_.reserve(ef_ + 1);
+    /* What link() uses under a lock must not grow there. */
+    const size_t longest = arena.links(0, 0).capacity + 1;
+    list_.reserve(longest + 1);
+    fresh_.reserve(longest);
+    distances_.resize(longest);
+}
+
+BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid) {
+    if (value == nullptr)
+        return arena_.add_outside(Arena::Outside::kNull, tid) ? Added::kRow : Added::kFull;
+    space_.prepare(value, &query_);
+    if (query_.zero)
+        return arena_.add_outside(Arena::Outside::kZero, tid) ? Added::kRow : Added::kFull;
+    ArenaId twin = arena_.find(query_.hash);
+    if (twin == kNoArenaNode) {
+        ArenaId id = arena_.new_node(level_of(query_.hash, m_));
+        if (id == kNoArenaNode)
+            return Added::kFull;
+        ArenaNode &n = arena_.node(id);
+        Sq8 v = space_.encode(query_, 0, arena_.vector(id));
+        n.scale = v.scale;
+        n.norm = v.norm;
+        n.error = v.error;
+        n.tid = StoredTid::from(tid);
+        std::memcpy(n.hash, query_.hash, sizeof(n.hash));
+        twin = arena_.publish(id);
+        if (twin == id) {
+            insert_node(id);
+            return Added::kNode;
+        }
+        n.level = ArenaNode::kDiscarded;
+    }
+    return arena_.add_tid(twin, tid) ? Added::kRow : Added::kFull;
+}
+
+void BuildWorker::insert_node(ArenaId id) {
+    const ArenaNode &n = arena_.node(id);
+    const Anchor anchor = metric_.anchor(id);
+    if (arena_.entry().none() && arena_.start_entry({id, n.level}))
+        return;
+    const Arena::Entry entry = arena_.entry();
+    ArenaId from = entry.node;
+    for (uint32_t layer = entry.level; layer > n.level; layer--)
+        from = greedy(anchor, from, layer);
+    /* All lists of the node are complete before the first link leads to it. */
+    const uint32_t top = std::min<uint32_t>(n.level, entry.level);
+    for (uint32_t layer = top + 1; layer-- > 0;) {
+        search(anchor, id, from, layer, ef_);
+        from = beam_.front().node;
+        pool_from_search(layer == 0);
+        forget_seen();
+        set_links(id, layer, chooser_.choose(anchor, pool_, slots(layer)));
+    }
+    for (uint32_t layer = 0; layer <= top; layer++) {
+        LinkList own = arena_.links(id, layer);
+        selected_.clear();
+        for (uint32_t i = 0; i < own.count->load(std::memory_order_acquire); i++)
+            selected_.push_back(own.ids[i].load(std::memory_order_relaxed));
+        for (ArenaId to : selected_)
+            link(to, id, layer);
+    }
+    if (n.level > entry.level)
+        arena_.offer_entry({id, n.level});
+}
+
+ArenaId BuildWorker::greedy(const Anchor &anchor, ArenaId from, uint32_t layer) {
+    Candidate best = {metric_.one(anchor, from), from};
+    for (bool moved = true; moved;) {
+        moved = false;
+        LinkList list = arena_.links(best.node, layer);
+        uint32_t count = list.count->load(std::memory_order_acquire);
+        fresh_.clear();
+        for (uint32_t i = 0; i < count; i++)
+            fresh_.push_back(list.ids[i].load(std::memory_order_acquire));
+        metric_.many(anchor, fresh_.data(), count, distances_.data());
+        for (uint32_t i = 0; i < count; i++) {
+            if (distances_[i] < best.distance) {
+                best = {distances_[i], fresh_[i]};
+                moved = true;
+            }
+        }
+    }
+    return best.node;
+}
+
+/* Puts a candidate into the sorted beam of at most `ef`; returns its place, or ef. */
+uint32_t BuildWorker::offer(Candidate c, uint32_t ef) {
+    if (beam_.size() == ef) {
+        if (!(c.distance < beam_.back().distance))
+            return ef;
+        beam_.pop_back();
+    }
+    auto at = std::upper_bound(
+        beam_.begin(), beam_.end(), c,
+        [](const Candidate &a, const Candidate &b) { return a.distance < b.distance; });
+    auto place = static_cast<uint32_t>(at - beam_.begin());
+    beam_.insert(at, c);
+    return place;
+}
+
+/* Evaluates the neighbours of `id` not seen before: fresh_ and distances_. */
+void BuildWorker::expand(const Anchor &anchor, ArenaId id, uint32_t layer) {
+    LinkList list = arena_.links(id, layer);
+    const uint32_t count = list.count->load(std::memory_order_acquire);
+    fresh_.clear();
+    for (uint32_t i = 0; i < count; i++) {
+        ArenaId to = list.ids[i].load(std::memory_order_acquire);
+        if (visit(to))
+            fresh_.push_back(to);
+    }
+    metric_.many(anchor, fresh_.data(), static_cast<uint32_t>(fresh_.size()), distances_.data());
+}
+
+void BuildWorker::search(const Anchor &anchor, ArenaId self, ArenaId from, uint32_t layer,
+                         uint32_t ef) {
+    beam_.clear();
+    seen_.clear();
+    visit(self);
+    seen_.push_back({0, self});
+    if (visit(from)) {
+        Candidate start = {metric_.one(anchor, from), from};
+        seen_.push_back(start);
+        beam_.push_back(start);
+    } else {
+        /* A walk may start at the node itself: its links lead on. */
+        beam_.push_back({0, self});
+    }
+    for (uint32_t at = 0; at < beam_.size();) {
+        ArenaId id = beam_[at].node;
+        if ((id & kExpanded) != 0) {
+            at++;
+            continue;
+        }
+        beam_[at].node |= kExpanded;
+        expand(anchor, id, layer);
+        for (size_t i = 0; i < fresh_.size(); i++) {
+            Candidate c = {distances_[i], fresh_[i]};
+            seen_.push_back(c);
+            at = std::min(at, offer(c, ef));
+        }
+        if (layer == 0 && at < beam_.size())
+            __builtin_prefetch(arena_.links(beam_[at].node & ~kExpanded, 0).ids);
+    }
+    for (Candidate &c : beam_)
+        c.node &= ~kExpanded;
+}
+
+void BuildWorker::forget_seen() {
+    for (const Candidate &c : seen_)
+        visited_[c.node / 64] = 0;
+}
+
+/* pool_ = the beam, and a sample of all that was evaluated, sorted. */
+void BuildWorker::pool_from_search(bool with_far) {
+    const ArenaId self = seen_.front().node;
+    pool_.assign(beam_.begin(), beam_.end());
+    const float farthest = beam_.back().distance;
+    const size_t near = beam_.size();
+    if (with_far && seen_.size() > near) {
+        size_t stride = std::max<size_t>(1, seen_.size() / kFar);
+        for (size_t i = 1; i < seen_.size(); i += stride)
+            if (seen_[i].distance > farthest)
+                pool_.push_back(seen_[i]);
+        std::sort(pool_.begin() + near, pool_.end());
+    }
+    std::erase_if(pool_, [self](const Candidate &c) { return c.node == self; });
+}
+
+void BuildWorker::set_links(ArenaId id, uint32_t layer, std::span<const ArenaId> ids) {
+    LinkList list = arena_.links(id, layer);
+    for (uint32_t i = 0; i < ids.size(); i++)
+        list.ids[i].store(ids[i], std::memory_order_release);
+    list.count->store(static_cast<uint16_t>(ids.size()), std::memory_order_release);
+}
+
+void BuildWorker::link(ArenaId from, ArenaId to, uint32_t layer) {
+    LinkList list = arena_.links(from, layer);
+    NodeLock lock(arena_.node(from).lock);
+    const uint32_t count = list.count->load(std::memory_order_relaxed);
+    for (uint32_t i = 0; i < count; i++)
+        if (list.ids[i].load(std::memory_order_relaxed) == to)
+            return;
+    if (count < list.capacity) {
+        list.ids[count].store(to, std::memory_order_release);
+        list.count->store(static_cast<uint16_t>(count + 1), std::memory_order_release);
+        return;
+    }
+    prune(from, layer, to, slots(layer));
+}
+
+void BuildWorker::prune(ArenaId id, uint32_t layer, ArenaId extra, uint32_t want) {
+    const Anchor anchor = metric_.anchor(id);
+    LinkList list = arena_.links(id, layer);
+    const uint32_t count = list.count->load(std::memory_order_relaxed);
+    fresh_.clear();
+    for (uint32_t i = 0; i < count; i++)
+        fresh_.push_back(list.ids[i].load(std::memory_order_relaxed));
+    if (extra != kNoArenaNode)
+        fresh_.push_back(extra);
+    metric_.many(anchor, fresh_.data(), static_cast<uint32_t>(fresh_.size()), distances_.data());
+    list_.clear();
+    for (size_t i = 0; i < fresh_.size(); i++)
+        list_.push_back({distances_[i], fresh_[i]});
+    std::sort(list_.begin(), list_.end());
+    set_links(id, layer, chooser_.choose(anchor, list_, want));
+}
+
+}  // namespace hnsw::core

@@ -1,0 +1,137 @@
+/*
+ * CREATE INDEX: rows go into a graph in memory (arena.h), any number of workers at once; then one
+ * of them finishes the graph and writes it out as an index, page after page.
+ *
+ * Order of calls: Arena::format; add() by all workers until the rows end or the arena is full;
+ * when all have stopped, trim_some() by all until it returns false; when all have stopped again,
+ * one calls connect() and write_graph().  The result is a complete index: further rows, if the
+ * arena was full, are inserted into it (insert.h).
+ */
+#pragma once
+
+#include <cstdint>
+#include <memory_resource>
+#include <span>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/build_choose.h"
+#include "core/index.h"
+
+namespace hnsw::core {
+
+/* The sizes of an index built with these options. */
+IndexLayouts layouts_of(const CreateOptions &options);
+ArenaShape arena_shape(const CreateOptions &options);
+
+/* The arena that `workers` workers can share so that all of it stays within `budget` bytes: arena and
+ * what each worker needs besides. At least Arena::min_bytes(). */
+size_t arena_bytes_within(const CreateOptions &options, size_t budget, uint32_t workers);
+
+/* One process' or thread's part in a build. Abandonable. */
+class BuildWorker {
+public:
+    /* All outlive the object. `space` has one centre. */
+    BuildWorker(Arena &arena, const Space &space, const CreateOptions &options,
+                std::pmr::memory_resource *memory);
+
+    enum class Added {
+        kNode, /* a new node */
+        kRow,  /* a further row of a node, or one outside the graph */
+        kFull, /* no room: nothing was added */
+    };
+    /* value: dim finite floats, or null for a NULL column. */
+    Added add(const float *value, HeapTid tid);
+
+    /* Brings some nodes' lists down to the record's slots, once all rows are in. All workers share
+     * the work. False: none were left. Takes a few milliseconds at most. */
+    bool trim_some();
+
+    /* Gives every node that no path from the entry point leads to a link from a node that one
+     * leads to, and sets the order of writing (ArenaNode::place, next) so that neighbours are near
+     * each other. Alone at work, once, after trim_some(). Returns the number of nodes. */
+    uint32_t connect();
+    /* First node in the order of writing. */
+    ArenaId first_placed() const { return first_placed_; }
+
+private:
+    void insert_node(ArenaId id);
+    ArenaId greedy(const Anchor &anchor, ArenaId from, uint32_t layer);
+    ArenaId descend(const Anchor &anchor);
+    /* Fills beam_ (sorted) and seen_ (everything evaluated). */
+    void search(const Anchor &anchor, ArenaId self, ArenaId from, uint32_t layer, uint32_t ef);
+    void expand(const Anchor &anchor, ArenaId id, uint32_t layer);
+    uint32_t offer(Candidate c, uint32_t ef);
+    void forget_seen();
+    void pool_from_search(bool with_far);
+
+    void set_links(ArenaId id, uint32_t layer, std::span<const ArenaId> ids);
+    /* Adds the link from -> to, pruning if the list is full. */
+    void link(ArenaId from, ArenaId to, uint32_t layer);
+    /* Chooses at most `want` of the list of `id` and `extra` (kNoArenaNode = none). Locked. */
+    void prune(ArenaId id, uint32_t layer, ArenaId extra, uint32_t want);
+
+    void place(ArenaId id, ArenaId parent);
+    void flood(ArenaId from, ArenaId parent);
+    std::span<const Candidate> nearest(ArenaId self, uint32_t ef);
+    bool adopt(ArenaId id, ArenaId orphan);
+    ArenaId find_parent(ArenaId orphan);
+
+    uint32_t slots(uint32_t layer) const {
+        return layer == 0 ? arena_.shape().base_slots : arena_.shape().upper_slots;
+    }
+    bool visit(ArenaId id) {
+        uint64_t &word = visited_[id / 64];
+        uint64_t bit = uint64_t{1} << (id % 64);
+        bool fresh = (word & bit) == 0;
+        word |= bit;
+        return fresh;
+    }
+
+    Arena &arena_;
+    const Space &space_;
+    const uint32_t m_;
+    const uint32_t ef_;
+    ArenaMetric metric_;
+    LinkChooser chooser_;
+    Query query_;
+
+    std::pmr::vector<uint64_t> visited_; /* one bit per node */
+    std::pmr::vector<Candidate> seen_;   /* evaluated by the search: the bits set in visited_ */
+    std::pmr::vector<Candidate> beam_;
+    std::pmr::vector<Candidate> pool_;
+    std::pmr::vector<Candidate> list_; /* prune()'s pool */
+    std::pmr::vector<ArenaId> fresh_;  /* expand(): neighbours not seen before */
+    std::pmr::vector<float> distances_;
+    std::pmr::vector<ArenaId> selected_;
+
+    ArenaId first_placed_ = kNoArenaNode;
+    ArenaId last_placed_ = kNoArenaNode;
+    uint32_t placed_ = 0;
+};
+
+/* Takes the pages of a new index in the order of their block numbers, which begin at 0. May poll
+ * for interrupts. */
+class BulkWriter {
+public:
+    virtual ~BulkWriter() = default;
+    /* page: kPageSize bytes, copied. */
+    virtual void append(const std::byte *page) = 0;
+};
+
+/* The number that ef_search is multiplied by so that beams ordered by estimates find what beams of
+ * ef_search ordered by exact distances find (decision 11).  Measured on a sample of the rows. */
+float measure_beam_factor(const Arena &arena, const Space &space, const CreateOptions &options,
+                          std::pmr::memory_resource *memory);
+
+/* Writes a finished graph as a complete index. `centre`: dim floats, or null for the origin. */
+void write_graph(const BuildWorker &worker, const Arena &arena, const Space &space,
+                 const CreateOptions &options, const float *centre, float beam_factor,
+                 BulkWriter &writer, std::pmr::memory_resource *memory);
+
+/* Writes layer `layer` of a node into `record`, all zero: own vector, hash, level, and per link
+ * the code of its edge. The caller sets ids and what else the header says. */
+void encode_record(const Arena &arena, const Space &space, ArenaId id, uint32_t layer,
+                   const RecordImage &record);
+
+}  // namespace hnsw::core

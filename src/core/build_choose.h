@@ -1,0 +1,87 @@
+/*
+ * Distances between nodes of an arena, and the choice of a node's neighbours among candidates.
+ *
+ * The choice is HNSW's heuristic (Malkov and Yashunin, arXiv 1603.09320, algorithm 4): nearest
+ * first, a candidate is occluded if it is nearer to one already chosen than to the node.  Slots
+ * that remain are filled in rounds, each time forgiving a little more occlusion (as the alpha of
+ * Vamana does), so that every record is full and the fillers still point in different directions.
+ */
+#pragma once
+
+#include <memory_resource>
+#include <span>
+#include <vector>
+
+#include "core/arena.h"
+
+namespace hnsw::core {
+
+struct Candidate {
+    float distance;
+    ArenaId node;
+    friend bool operator<(const Candidate &a, const Candidate &b) {
+        return a.distance < b.distance || (a.distance == b.distance && a.node < b.node);
+    }
+};
+
+/* A node that others are compared with; its distances are in units of its own scale. */
+struct Anchor {
+    const int8_t *x = nullptr;
+    double scale = 0;
+    double norm2 = 0;
+    double inverse = 0; /* what absolute distances are multiplied by */
+};
+
+/* Distances between an arena's nodes, from their SQ8 vectors alone.  Inner product too builds its
+ * graph on Euclidean distances: a linear function has no local maximum on a Delaunay graph that is
+ * not the global one, so such a graph leads a search by inner product to its goal, and a short
+ * vector is not cut off by long ones. */
+class ArenaMetric {
+public:
+    ArenaMetric(const Arena &arena, const Space &space)
+        : arena_(arena),
+          kernels_(space.kernels()),
+          dim_(space.padded()),
+          l1_(space.metric() == Metric::kL1) {}
+
+    bool l1() const { return l1_; }
+    Anchor anchor(ArenaId id) const;
+    float one(const Anchor &anchor, ArenaId id) const;
+    /* out[i] = distance of nodes[i]. */
+    void many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, float *out) const;
+
+private:
+    float finish(const Anchor &anchor, const ArenaNode &node, int32_t dot) const;
+
+    const Arena &arena_;
+    const simd::CodeKernels &kernels_;
+    uint32_t dim_;
+    bool l1_;
+};
+
+class LinkChooser {
+public:
+    /* most: the largest pool that choose() will be given. */
+    LinkChooser(const Arena &arena, const ArenaMetric &metric, uint32_t most,
+                std::pmr::memory_resource *memory);
+
+    /* Chooses up to `want` nodes of `pool`, which is sorted, without repetition and without the
+     * anchor itself; all of the pool if it is no larger. Returns them in the order of choice, valid
+     * until the next call. */
+    std::span<const ArenaId> choose(const Anchor &anchor, std::span<const Candidate> pool,
+                                    uint32_t want);
+
+private:
+    struct State {
+        float ratio;   /* least distance to a chosen one, divided by that to the anchor */
+        uint32_t seen; /* chosen ones compared with so far */
+    };
+    bool passes(const Anchor &anchor, const Candidate &c, State *state, float threshold);
+
+    const Arena &arena_;
+    const ArenaMetric &metric_;
+    std::pmr::vector<State> states_;
+    std::pmr::vector<ArenaId> chosen_;
+};
+
+}  // namespace hnsw::core

@@ -1,0 +1,123 @@
+/* What is done to the graph when all rows are in: better links, reachability, order of writing. */
+#include <algorithm>
+
+#include "core/build.h"
+
+namespace hnsw::core {
+
+namespace {
+
+constexpr uint32_t kNodesPerRun = 256;
+
+}  // namespace
+
+bool BuildWorker::trim_some() {
+    const Arena::Run run = arena_.take_run(kNodesPerRun);
+    for (ArenaId id = run.begin; id < run.end; id++) {
+        NodeLock lock(arena_.node(id).lock);
+        if (arena_.node(id).count.load(std::memory_order_relaxed) > slots(0))
+            prune(id, 0, kNoArenaNode, slots(0));
+    }
+    return run.begin < run.end;
+}
+
+/* Where a walk at layer 0 towards the anchor begins. */
+ArenaId BuildWorker::descend(const Anchor &anchor) {
+    const Arena::Entry entry = arena_.entry();
+    ArenaId from = entry.node;
+    for (uint32_t layer = entry.level; layer > 0; layer--)
+        from = greedy(anchor, from, layer);
+    return from;
+}
+
+std::span<const Candidate> BuildWorker::nearest(ArenaId self, uint32_t ef) {
+    const Anchor anchor = metric_.anchor(self);
+    search(anchor, self, descend(anchor), 0, ef);
+    pool_from_search(false);
+    forget_seen();
+    return pool_;
+}
+
+void BuildWorker::place(ArenaId id, ArenaId parent) {
+    ArenaNode &n = arena_.node(id);
+    n.place = placed_++;
+    n.parent = parent;
+    n.cursor = 0;
+    n.next = kNoArenaNode;
+    if (last_placed_ == kNoArenaNode)
+        first_placed_ = id;
+    else
+        arena_.node(last_placed_).next = id;
+    last_placed_ = id;
+}
+
+/* Depth first, nearest link first: what is written next to a node is mostly a neighbour. */
+void BuildWorker::flood(ArenaId from, ArenaId parent) {
+    place(from, parent);
+    for (ArenaId at = from; at != parent;) {
+        ArenaNode &n = arena_.node(at);
+        LinkList list = arena_.links(at, 0);
+        if (n.cursor >= list.count->load(std::memory_order_relaxed)) {
+            at = n.parent;
+            continue;
+        }
+        ArenaId to = list.ids[n.cursor++].load(std::memory_order_relaxed);
+        if (arena_.node(to).place == ArenaNode::kUnplaced) {
+            place(to, at);
+            at = to;
+        }
+    }
+}
+
+/* Gives `orphan` a link from `id` if that cuts nothing off: in a free slot, or in place of a link
+ * that the walk did not use to reach anything. */
+bool BuildWorker::adopt(ArenaId id, ArenaId orphan) {
+    LinkList list = arena_.links(id, 0);
+    const uint32_t count = list.count->load(std::memory_order_relaxed);
+    if (count < slots(0)) {
+        list.ids[count].store(orphan, std::memory_order_relaxed);
+        list.count->store(static_cast<uint16_t>(count + 1), std::memory_order_relaxed);
+        return true;
+    }
+    for (uint32_t i = count; i-- > 0;) {
+        const ArenaId to = list.ids[i].load(std::memory_order_relaxed);
+        if (arena_.node(to).parent == id)
+            continue;
+        list.ids[i].store(orphan, std::memory_order_relaxed);
+        return true;
+    }
+    return false;
+}
+
+/* Finds a reached node, the nearer the better, to link to `orphan`. */
+ArenaId BuildWorker::find_parent(ArenaId orphan) {
+    /* All a search finds is reached: it begins at the entry point. */
+    for (const Candidate &c : nearest(orphan, ef_))
+        if (arena_.node(c.node).place != ArenaNode::kUnplaced && adopt(c.node, orphan))
+            return c.node;
+    /* The links used are fewer than the nodes reached, so one has a link to spare. */
+    for (ArenaId id = first_placed_; id != kNoArenaNode; id = arena_.node(id).next)
+        if (adopt(id, orphan))
+            return id;
+    return kNoArenaNode;
+}
+
+uint32_t BuildWorker::connect() {
+    const Arena::Entry entry = arena_.entry();
+    if (entry.none())
+        return 0;
+    const uint32_t nodes = arena_.node_count();
+    for (ArenaId id = 0; id < nodes; id++) {
+        arena_.node(id).place = ArenaNode::kUnplaced;
+        arena_.node(id).parent = kNoArenaNode;
+    }
+    flood(entry.node, kNoArenaNode);
+    for (ArenaId id = 0; id < nodes; id++) {
+        const ArenaNode &n = arena_.node(id);
+        if (n.place == ArenaNode::kUnplaced && !n.discarded())
+            flood(id, find_parent(id));
+    }
+    return placed_;
+}
+
+}  // namespace hnsw::core

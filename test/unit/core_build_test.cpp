@@ -1,0 +1,367 @@
+/* CREATE INDEX's graph: recall, degrees, reachability, equal rows, memory bound, threads, pages. */
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "core/build.h"
+#include "core/record_io.h"
+#include "core_fixture.h"
+
+namespace hnsw::core::testing {
+namespace {
+
+class StoreWriter final : public BulkWriter {
+public:
+    explicit StoreWriter(MemStore &store) : store_(store) {}
+    void append(const std::byte *page) override {
+        PageTxn txn(store_);
+        BlockNo block;
+        std::memcpy(txn.extend(page_kind(page), &block), page, kPageSize);
+        txn.commit();
+    }
+
+private:
+    MemStore &store_;
+};
+
+constexpr std::byte kGuard{0xA5};
+
+/* An arena with guard bytes on both sides. */
+class TestArena {
+public:
+    TestArena(size_t bytes, const ArenaShape &shape)
+        : bytes_(bytes), memory_(static_cast<std::byte *>(std::aligned_alloc(64, bytes + 128))) {
+        std::fill_n(memory_, bytes + 128, kGuard);
+        Arena::format(memory_ + 64, bytes, shape);
+        arena.emplace(memory_ + 64);
+    }
+    ~TestArena() {
+        for (size_t i = 0; i < 64; i++) {
+            EXPECT_EQ(memory_[i], kGuard) << "before the arena";
+            EXPECT_EQ(memory_[64 + bytes_ + i], kGuard) << "behind the arena";
+        }
+        std::free(memory_);
+    }
+    std::optional<Arena> arena;
+
+private:
+    size_t bytes_;
+    std::byte *memory_;
+};
+
+struct BuildSpec {
+    CreateOptions create;
+    unsigned threads = 1;
+    size_t memory = size_t{64} << 20;
+    bool centre = true;
+};
+
+std::vector<float> mean(const Vectors &rows, const CreateOptions &create) {
+    Space plain(create.metric, create.dim, 0, 0, {}, std::pmr::get_default_resource());
+    std::vector<double> sum(create.dim);
+    size_t n = 0;
+    for (const auto &row : rows)
+        n += plain.accumulate(row.data(), sum.data());
+    std::vector<float> out;
+    for (double x : sum)
+        out.push_back(n == 0 ? 0 : static_cast<float>(x / static_cast<double>(n)));
+    return out;
+}
+
+/* Builds an index of rows 0..n-1 into `store`; `null_row` says which have no vector. Returns the
+ * rows that the arena had no room for. */
+std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vectors &rows,
+                            const std::set<uint64_t> &null_rows = {}) {
+    std::pmr::memory_resource *memory = std::pmr::get_default_resource();
+    std::vector<float> centre = mean(rows, spec.create);
+    const bool has_centre = spec.centre && spec.create.metric != Metric::kInnerProduct;
+    Space::Centres centres;
+    centres.coordinates[0] = has_centre ? centre.data() : nullptr;
+    const IndexLayouts layouts = layouts_of(spec.create);
+    Space space(spec.create.metric, spec.create.dim, layouts.base.bits, spec.create.rotation_seed,
+                centres, memory);
+    TestArena guarded(spec.memory, arena_shape(spec.create));
+    Arena &arena = *guarded.arena;
+    std::atomic<uint64_t> next{0};
+    std::mutex mutex;
+    std::vector<uint64_t> left_over;
+    auto in_threads = [&](auto &&work) {
+        std::vector<std::thread> threads;
+        for (unsigned t = 0; t < spec.threads; t++)
+            threads.emplace_back(work);
+        for (std::thread &thread : threads)
+            thread.join();
+    };
+    in_threads([&] {
+        BuildWorker worker(arena, space, spec.create, memory);
+        for (uint64_t i; (i = next.fetch_add(1)) < rows.size();) {
+            const float *value = null_rows.contains(i) ? nullptr : rows[i].data();
+            if (worker.add(value, tid_of(i)) == BuildWorker::Added::kFull) {
+                std::lock_guard lock(mutex);
+                left_over.push_back(i);
+            }
+        }
+    });
+    EXPECT_LE(arena.used_bytes(), spec.memory);
+    EXPECT_EQ(arena.full(), !left_over.empty());
+    in_threads([&] {
+        BuildWorker worker(arena, space, spec.create, memory);
+        while (worker.trim_some()) {
+        }
+    });
+    BuildWorker worker(arena, space, spec.create, memory);
+    worker.connect();
+    float factor = measure_beam_factor(arena, space, spec.create, memory);
+    EXPECT_GE(factor, 1);
+    EXPECT_LE(factor, 2);
+    StoreWriter writer(store);
+    write_graph(worker, arena, space, spec.create, centres.coordinates[0], factor, writer, memory);
+    return left_over;
+}
+
+struct Shape {
+    size_t nodes = 0;
+    size_t unreachable = 0;
+    size_t full_lists = 0;
+    size_t uppers = 0;
+};
+
+/* Reads every base record by number; checks links, and follows them from the entry point. */
+Shape check_pages(TestIndex &test) {
+    Index &index = *test.index;
+    Shape shape;
+    const MetaPage meta = index.meta();
+    const RecordLayout &base = index.layout(RecordClass::kBase);
+    const RecordLayout &upper = index.layout(RecordClass::kUpper);
+    RecordRef record(index.store(), base, RecordClass::kBase, &test.memory);
+    RecordRef up(index.store(), upper, RecordClass::kUpper, &test.memory);
+    std::set<NodeId> nodes;
+    std::map<NodeId, std::vector<NodeId>> links;
+    for (BlockNo block = 1; block < test.store.size(); block++) {
+        if (page_kind(test.store.raw(block)) != PageKind::kBase)
+            continue;
+        for (uint32_t slot = 0; slot < base.per_page; slot++) {
+            NodeId id = base.id_of(block, slot);
+            if (!record.read(id))
+                continue;
+            nodes.insert(id);
+            const RecordView &view = record.view();
+            EXPECT_EQ(view.head().state, RecordState::kLive);
+            EXPECT_TRUE(view.head().tid.tid().valid());
+            std::vector<NodeId> to(view.ids(), view.ids() + view.count());
+            shape.full_lists += view.count() == base.slots;
+            EXPECT_EQ(std::set<NodeId>(to.begin(), to.end()).size(), to.size()) << "repeated link";
+            EXPECT_EQ(std::count(to.begin(), to.end(), id), 0) << "link to itself";
+            links[id] = to;
+            NodeId next = view.head().up;
+            NodeId below = id;
+            const uint32_t top = view.head().level;
+            for (uint32_t layer = 1; layer <= top; layer++) {
+                if (!up.read(next)) {
+                    ADD_FAILURE() << "no upper record";
+                    break;
+                }
+                EXPECT_EQ(up.view().head().level, layer);
+                EXPECT_EQ(up.view().head().down, below);
+                EXPECT_LE(up.view().count(), upper.slots);
+                below = next;
+                next = up.view().head().up;
+                shape.uppers++;
+            }
+            EXPECT_EQ(next, kNoNode);
+        }
+    }
+    shape.nodes = nodes.size();
+    std::set<NodeId> reached;
+    std::vector<NodeId> queue = {meta.entry_base};
+    while (!queue.empty()) {
+        NodeId id = queue.back();
+        queue.pop_back();
+        if (!reached.insert(id).second)
+            continue;
+        EXPECT_TRUE(nodes.contains(id)) << "link to nowhere";
+        for (NodeId to : links[id])
+            queue.push_back(to);
+    }
+    shape.unreachable = nodes.size() - reached.size();
+    return shape;
+}
+
+/* All rows of the index in scan order. */
+std::multiset<uint64_t> all_rows(TestIndex &test, const std::vector<float> &query) {
+    VectorSorter sorter;
+    Scan scan(*test.index, test.context, sorter);
+    scan.begin(query.data(), {});
+    std::multiset<uint64_t> out;
+    for (ScanRow row; scan.next(&row);)
+        out.insert(row_of(row.tid));
+    return out;
+}
+
+std::multiset<uint64_t> numbers(uint64_t n) {
+    std::multiset<uint64_t> out;
+    for (uint64_t i = 0; i < n; i++)
+        out.insert(i);
+    return out;
+}
+
+struct MetricCase {
+    Metric metric;
+    uint32_t dim;
+    double floor;
+};
+
+class BuiltIndex : public ::testing::TestWithParam<MetricCase> {};
+
+TEST_P(BuiltIndex, FindsNearestRowsAndKeepsTheRules) {
+    const MetricCase &c = GetParam();
+    BuildSpec spec{.create = {.metric = c.metric, .dim = c.dim}};
+    Vectors rows = clustered(3000, c.dim, 20, 1);
+    Vectors queries = clustered(50, c.dim, 20, 2);
+    TestIndex test(spec.create,
+                   [&](MemStore &store) { EXPECT_TRUE(build(store, spec, rows).empty()); });
+    EXPECT_GE(test.recall(queries, rows, 40, 10), c.floor);
+    EXPECT_GE(test.recall(queries, rows, 200, 10), 0.99);
+    Shape shape = check_pages(test);
+    EXPECT_EQ(shape.nodes, rows.size());
+    EXPECT_EQ(shape.unreachable, 0u);
+    EXPECT_EQ(shape.full_lists, rows.size());
+    EXPECT_NEAR(static_cast<double>(shape.uppers), rows.size() / 15.0, rows.size() / 50.0);
+    EXPECT_EQ(all_rows(test, queries[0]), numbers(rows.size()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Metrics, BuiltIndex,
+                         ::testing::Values(MetricCase{Metric::kL2, 96, 0.97},
+                                           MetricCase{Metric::kCosine, 64, 0.97},
+                                           MetricCase{Metric::kInnerProduct, 64, 0.9},
+                                           MetricCase{Metric::kL1, 32, 0.97},
+                                           MetricCase{Metric::kL2, 3, 0.97}));
+
+TEST(Build, ThreadsGiveAnEquallyGoodGraph) {
+    BuildSpec spec{.create = {.dim = 32}, .threads = 4};
+    Vectors rows = clustered(4000, 32, 20, 5);
+    for (size_t i = 3000; i < rows.size(); i++)
+        rows[i] = rows[i % 500]; /* twins that race for their node */
+    TestIndex test(spec.create,
+                   [&](MemStore &store) { EXPECT_TRUE(build(store, spec, rows).empty()); });
+    EXPECT_GE(test.recall(clustered(50, 32, 20, 6), rows, 40, 10), 0.97);
+    Shape shape = check_pages(test);
+    EXPECT_EQ(shape.nodes, 3000u);
+    EXPECT_EQ(shape.unreachable, 0u);
+    EXPECT_EQ(all_rows(test, rows[0]), numbers(rows.size()));
+}
+
+TEST(Build, EqualRowsShareANode) {
+    BuildSpec spec{.create = {.dim = 8}};
+    Vectors rows = clustered(5, 8, 5, 7);
+    while (rows.size() < 2000)
+        rows.push_back(rows[rows.size() % 5]);
+    TestIndex test(spec.create, [&](MemStore &store) { build(store, spec, rows); });
+    EXPECT_EQ(check_pages(test).nodes, 5u);
+    EXPECT_EQ(all_rows(test, rows[0]), numbers(rows.size()));
+}
+
+TEST(Build, RowsOutsideTheGraph) {
+    BuildSpec spec{.create = {.metric = Metric::kCosine, .dim = 4}};
+    Vectors rows = clustered(3000, 4, 5, 8);
+    std::set<uint64_t> null_rows;
+    for (uint64_t i = 0; i < 1600; i++)
+        null_rows.insert(i);
+    for (uint64_t i = 1600; i < 1610; i++)
+        rows[i] = {0, 0, 0, 0};
+    TestIndex test(spec.create, [&](MemStore &store) { build(store, spec, rows, null_rows); });
+    EXPECT_EQ(check_pages(test).nodes, 1390u);
+    EXPECT_EQ(all_rows(test, rows[2000]), numbers(rows.size()));
+}
+
+TEST(Build, NothingButRowsOutsideTheGraph) {
+    BuildSpec spec{.create = {.dim = 4}};
+    Vectors rows = clustered(30, 4, 5, 8);
+    std::multiset<uint64_t> all = numbers(rows.size());
+    TestIndex test(spec.create, [&](MemStore &store) {
+        build(store, spec, rows, std::set<uint64_t>(all.begin(), all.end()));
+    });
+    EXPECT_EQ(all_rows(test, rows[0]), all);
+    test.insert(rows, rows.size());
+    EXPECT_EQ(all_rows(test, rows[0]), numbers(2 * rows.size()));
+}
+
+TEST(Build, AnEmptyTableGivesAnIndexThatTakesRows) {
+    BuildSpec spec{.create = {.dim = 16}, .centre = false};
+    TestIndex test(spec.create, [&](MemStore &store) { build(store, spec, {}); });
+    Vectors rows = clustered(300, 16, 5, 9);
+    test.insert(rows);
+    EXPECT_EQ(all_rows(test, rows[0]), numbers(rows.size()));
+}
+
+/* Whatever the memory: rows that fit are indexed, the others can be inserted behind them. */
+TEST(Build, GoesOnAsInsertsWhenMemoryIsFull) {
+    Vectors rows = clustered(1200, 24, 10, 10);
+    for (size_t i = 0; i < rows.size(); i += 3)
+        rows[i] = rows[i / 2]; /* rows that need pieces of their own */
+    Vectors queries = clustered(30, 24, 10, 11);
+    BuildSpec spec{.create = {.dim = 24}, .threads = 2};
+    const size_t least = Arena::min_bytes(arena_shape(spec.create));
+    for (size_t memory : {least, 2 * least, 4 * least}) {
+        spec.memory = (memory + 63) / 64 * 64;
+        std::vector<uint64_t> left_over;
+        TestIndex test(spec.create, [&](MemStore &store) { left_over = build(store, spec, rows); });
+        EXPECT_FALSE(left_over.empty());
+        EXPECT_LT(left_over.size(), rows.size());
+        EXPECT_EQ(check_pages(test).unreachable, 0u);
+        Inserter inserter(*test.index, test.context, spec.create.ef_construction);
+        for (uint64_t row : left_over)
+            inserter.insert(rows[row].data(), tid_of(row));
+        EXPECT_EQ(all_rows(test, rows[0]), numbers(rows.size()));
+        EXPECT_GE(test.recall(queries, rows, 100, 10), 0.95);
+    }
+}
+
+TEST(Build, RecordsOfSeveralPages) {
+    for (CreateOptions create : {CreateOptions{.dim = 16000, .m = 2, .ef_construction = 4},
+                                 CreateOptions{.dim = 400, .m = 100, .ef_construction = 200}}) {
+        ASSERT_GT(layouts_of(create).base.parts, 1u);
+        BuildSpec spec{.create = create};
+        Vectors rows = clustered(create.m == 2 ? 120 : 400, create.dim, 5, 12);
+        TestIndex test(create, [&](MemStore &store) { build(store, spec, rows); });
+        Shape shape = check_pages(test);
+        EXPECT_EQ(shape.nodes, rows.size());
+        EXPECT_EQ(shape.unreachable, 0u);
+        EXPECT_GE(test.recall(clustered(10, create.dim, 5, 13), rows, 100, 10), 0.9);
+        Vectors more = clustered(20, create.dim, 5, 14);
+        test.insert(more, rows.size());
+        EXPECT_EQ(all_rows(test, rows[0]), numbers(rows.size() + more.size()));
+    }
+}
+
+/* Two far islands: the second is reached although no beam sees both. */
+TEST(Build, ConnectsIslands) {
+    BuildSpec spec{.create = {.dim = 8, .m = 2, .ef_construction = 4}};
+    Vectors rows = clustered(400, 8, 4, 15);
+    for (size_t i = 0; i < rows.size(); i++)
+        for (float &x : rows[i])
+            x = x * 1e-3f + static_cast<float>(i % 4) * 1000;
+    TestIndex test(spec.create, [&](MemStore &store) { build(store, spec, rows); });
+    EXPECT_EQ(check_pages(test).unreachable, 0u);
+}
+
+TEST(Build, ExtremeScales) {
+    for (float scale : {1e-30f, 1e30f}) {
+        BuildSpec spec{.create = {.dim = 16}};
+        Vectors rows = clustered(600, 16, 5, 16);
+        Vectors queries = clustered(20, 16, 5, 17);
+        for (auto *vectors : {&rows, &queries})
+            for (auto &v : *vectors)
+                for (float &x : v)
+                    x *= scale;
+        TestIndex test(spec.create, [&](MemStore &store) { build(store, spec, rows); });
+        EXPECT_GE(test.recall(queries, rows, 60, 10), 0.97) << scale;
+    }
+}
+
+}  // namespace
+}  // namespace hnsw::core::testing
