@@ -1,0 +1,383 @@
+/*
+ * Build and search without a server: builds an index in memory from a folder of vectors, searches
+ * it as the server would (the scan's rows put into exact order by a queue), and prints recall@10 by
+ * distance, records read and microseconds per query for several ef, and how long the build took.
+ *
+ *   core_bench --data DIR [--m 16] [--ef-construction 64] [--threads 1] [--rows N] [--queries N]
+ *              [--memory BYTES] [--ef 10,20,40,80,120,200,400] [--metric l2|cosine|ip|l1]
+ *
+ * DIR holds base.* and query.* as .fvecs, .hvecs or .bvecs; the metric is cosine if there is a
+ * gt_cos.ivecs, else l2, unless given.  True neighbours are computed when DIR's do not fit.
+ */
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <queue>
+#include <string>
+#include <thread>
+
+#include "core/build.h"
+#include "core/insert.h"
+#include "core/mem_store.h"
+#include "core/scan.h"
+#include "simd/kernels.h"
+
+namespace {
+
+using namespace hnsw;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/* Processor time, all threads: what stays comparable on a machine that others use too. */
+double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+[[noreturn]] void die(const std::string &message) {
+    std::fprintf(stderr, "core_bench: %s\n", message.c_str());
+    std::exit(1);
+}
+
+struct Matrix {
+    uint32_t dim = 0;
+    std::vector<float> values;
+    size_t rows() const { return dim == 0 ? 0 : values.size() / dim; }
+    const float *row(size_t i) const { return &values[i * dim]; }
+};
+
+float half_to_float(uint16_t h) {
+    uint32_t exponent = (h >> 10) & 31;
+    uint32_t mantissa = h & 0x3FF;
+    float magnitude = exponent == 0    ? std::ldexp(static_cast<float>(mantissa), -24)
+                      : exponent == 31 ? INFINITY
+                                       : std::ldexp(static_cast<float>(mantissa | 0x400),
+                                                    static_cast<int>(exponent) - 25);
+    return (h & 0x8000) != 0 ? -magnitude : magnitude;
+}
+
+Matrix read_vectors(const std::string &stem, size_t most) {
+    for (const char *suffix : {".fvecs", ".hvecs", ".bvecs"}) {
+        std::ifstream in(stem + suffix, std::ios::binary);
+        if (!in)
+            continue;
+        Matrix m;
+        const size_t bytes = suffix[1] == 'f' ? 4 : suffix[1] == 'h' ? 2 : 1;
+        std::vector<char> row;
+        for (int32_t dim; m.rows() < most && in.read(reinterpret_cast<char *>(&dim), 4);) {
+            m.dim = static_cast<uint32_t>(dim);
+            row.resize(m.dim * bytes);
+            if (!in.read(row.data(), static_cast<std::streamsize>(row.size())))
+                die(stem + suffix + " ends within a row");
+            for (uint32_t i = 0; i < m.dim; i++) {
+                if (bytes == 4) {
+                    float f;
+                    std::memcpy(&f, &row[i * 4], 4);
+                    m.values.push_back(f);
+                } else if (bytes == 2) {
+                    uint16_t h;
+                    std::memcpy(&h, &row[i * 2], 2);
+                    m.values.push_back(half_to_float(h));
+                } else {
+                    m.values.push_back(static_cast<uint8_t>(row[i]));
+                }
+            }
+        }
+        return m;
+    }
+    die("no vectors at " + stem);
+}
+
+double distance(core::Metric metric, const float *a, const float *b, uint32_t dim) {
+    double dot = 0, aa = 0, bb = 0, l2 = 0, l1 = 0;
+    for (uint32_t i = 0; i < dim; i++) {
+        double d = double{a[i]} - b[i];
+        dot += double{a[i]} * b[i];
+        aa += double{a[i]} * a[i];
+        bb += double{b[i]} * b[i];
+        l2 += d * d;
+        l1 += std::fabs(d);
+    }
+    switch (metric) {
+        case core::Metric::kCosine:
+            return 1 - dot / std::sqrt(aa * bb);
+        case core::Metric::kInnerProduct:
+            return -dot;
+        case core::Metric::kL1:
+            return l1;
+        case core::Metric::kL2:
+            break;
+    }
+    return std::sqrt(l2);
+}
+
+/* The distance of each query's k-th neighbour: from the ground truth file or by brute force. */
+std::vector<double> limits(const std::string &file, core::Metric metric, const Matrix &base,
+                           const Matrix &queries, uint32_t k, bool usable) {
+    std::vector<double> out;
+    std::ifstream in(file, std::ios::binary);
+    for (size_t q = 0; q < queries.rows(); q++) {
+        if (usable && in) {
+            int32_t n;
+            in.read(reinterpret_cast<char *>(&n), 4);
+            std::vector<int32_t> ids(static_cast<size_t>(n));
+            in.read(reinterpret_cast<char *>(ids.data()), n * 4);
+            out.push_back(distance(metric, queries.row(q),
+                                   base.row(static_cast<size_t>(ids[k - 1])), base.dim));
+            continue;
+        }
+        std::vector<double> all(base.rows());
+        for (size_t i = 0; i < base.rows(); i++)
+            all[i] = distance(metric, queries.row(q), base.row(i), base.dim);
+        std::nth_element(all.begin(), all.begin() + k - 1, all.end());
+        out.push_back(all[k - 1]);
+    }
+    return out;
+}
+
+class StoreWriter final : public core::BulkWriter {
+public:
+    explicit StoreWriter(core::MemStore &store) : store_(store) {}
+    void append(const std::byte *page) override {
+        core::PageTxn txn(store_);
+        core::BlockNo block;
+        std::memcpy(txn.extend(core::page_kind(page), &block), page, core::kPageSize);
+        txn.commit();
+    }
+
+private:
+    core::MemStore &store_;
+};
+
+/* Exact passes are not what is measured here: the sorter keeps rows in memory. */
+class VectorSorter final : public core::RowSorter {
+public:
+    void begin() override { rows_.clear(), next_ = 0; }
+    void put(double bound, core::HeapTid tid) override { rows_.push_back({bound, tid}); }
+    void sort() override {
+        std::sort(rows_.begin(), rows_.end(),
+                  [](const Row &a, const Row &b) { return a.bound < b.bound; });
+    }
+    bool next(double *bound, core::HeapTid *tid) override {
+        if (next_ == rows_.size())
+            return false;
+        *bound = rows_[next_].bound;
+        *tid = rows_[next_++].tid;
+        return true;
+    }
+
+private:
+    struct Row {
+        double bound;
+        core::HeapTid tid;
+    };
+    std::vector<Row> rows_;
+    size_t next_ = 0;
+};
+
+core::HeapTid tid_of(size_t row) {
+    return {static_cast<uint32_t>(row / 100), static_cast<uint16_t>(row % 100 + 1)};
+}
+size_t row_of(core::HeapTid tid) { return size_t{tid.block} * 100 + tid.offset - 1; }
+
+struct Arguments {
+    std::string data;
+    std::string metric;
+    core::CreateOptions create;
+    unsigned threads = 1;
+    size_t rows = SIZE_MAX;
+    size_t queries = SIZE_MAX;
+    size_t memory = size_t{2} << 30;
+    std::vector<uint32_t> efs = {10, 20, 40, 80, 120, 200, 400};
+};
+
+Arguments parse(int argc, char **argv) {
+    Arguments a;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        std::string key = argv[i];
+        std::string value = argv[i + 1];
+        if (key == "--data")
+            a.data = value;
+        else if (key == "--metric")
+            a.metric = value;
+        else if (key == "--m")
+            a.create.m = static_cast<uint32_t>(std::stoul(value));
+        else if (key == "--ef-construction")
+            a.create.ef_construction = static_cast<uint32_t>(std::stoul(value));
+        else if (key == "--threads")
+            a.threads = static_cast<unsigned>(std::stoul(value));
+        else if (key == "--rows")
+            a.rows = std::stoul(value);
+        else if (key == "--queries")
+            a.queries = std::stoul(value);
+        else if (key == "--memory")
+            a.memory = std::stoul(value);
+        else if (key == "--ef") {
+            a.efs.clear();
+            for (size_t at = 0; at < value.size(); at = value.find(',', at) + 1) {
+                a.efs.push_back(static_cast<uint32_t>(std::stoul(value.substr(at))));
+                if (value.find(',', at) == std::string::npos)
+                    break;
+            }
+        } else
+            die("unknown option " + key);
+    }
+    if (a.data.empty())
+        die("--data DIR is missing");
+    if (a.metric.empty())
+        a.metric = std::filesystem::exists(a.data + "/gt_cos.ivecs") ? "cosine" : "l2";
+    a.create.metric = a.metric == "cosine" ? core::Metric::kCosine
+                      : a.metric == "ip"   ? core::Metric::kInnerProduct
+                      : a.metric == "l1"   ? core::Metric::kL1
+                                           : core::Metric::kL2;
+    return a;
+}
+
+void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
+    std::pmr::memory_resource *memory = std::pmr::get_default_resource();
+    const core::CreateOptions &create = a.create;
+    const core::IndexLayouts layouts = core::layouts_of(create);
+
+    const double cpu = cpu_seconds();
+    auto start = Clock::now();
+    std::vector<float> centre(base.dim);
+    core::Space::Centres centres;
+    if (create.metric != core::Metric::kInnerProduct) {
+        core::Space plain(create.metric, base.dim, 0, 0, centres, memory);
+        std::vector<double> sum(base.dim);
+        size_t n = 0;
+        for (size_t i = 0; i < base.rows(); i += 1 + base.rows() / 2000)
+            n += plain.accumulate(base.row(i), sum.data());
+        for (uint32_t i = 0; i < base.dim; i++)
+            centre[i] = static_cast<float>(sum[i] / static_cast<double>(n));
+        centres.coordinates[0] = centre.data();
+    }
+    core::Space space(create.metric, base.dim, layouts.base.bits, create.rotation_seed, centres,
+                      memory);
+    void *block = std::aligned_alloc(64, a.memory / 64 * 64);
+    core::Arena::format(block, a.memory / 64 * 64, core::arena_shape(create));
+    core::Arena arena(block);
+    std::atomic<size_t> next{0};
+    std::atomic<size_t> left_over{0};
+    auto in_threads = [&](auto &&work) {
+        std::vector<std::thread> threads;
+        for (unsigned t = 1; t < a.threads; t++)
+            threads.emplace_back(work);
+        work();
+        for (std::thread &thread : threads)
+            thread.join();
+    };
+    in_threads([&] {
+        core::BuildWorker worker(arena, space, create, memory);
+        for (size_t i; (i = next.fetch_add(1)) < base.rows();)
+            if (worker.add(base.row(i), tid_of(i)) == core::BuildWorker::Added::kFull)
+                left_over++;
+    });
+    double t_add = seconds_since(start);
+    start = Clock::now();
+    in_threads([&] {
+        core::BuildWorker worker(arena, space, create, memory);
+        while (worker.trim_some()) {
+        }
+    });
+    double t_trim = seconds_since(start);
+    start = Clock::now();
+    core::BuildWorker worker(arena, space, create, memory);
+    uint32_t nodes = worker.connect();
+    double t_connect = seconds_since(start);
+    start = Clock::now();
+    float factor = core::measure_beam_factor(arena, space, create, memory);
+    double t_measure = seconds_since(start);
+    start = Clock::now();
+    StoreWriter writer(store);
+    core::write_graph(worker, arena, space, create, centres.coordinates[0], factor, writer, memory);
+    double t_write = seconds_since(start);
+    std::printf(
+        "build %.2f s (processor %.2f): add %.2f, trim %.2f, connect %.2f, measure %.2f, write "
+        "%.2f; "
+        "%u nodes, %zu rows left over, arena %.1f MB (%zu bytes/node), index %.1f MB "
+        "(%.0f bytes/row), beam factor %.2f\n",
+        t_add + t_trim + t_connect + t_measure + t_write, cpu_seconds() - cpu, t_add, t_trim,
+        t_connect, t_measure, t_write, nodes, left_over.load(), arena.used_bytes() / 1e6,
+        nodes == 0 ? 0 : arena.used_bytes() / nodes, store.size() * 8192 / 1e6,
+        store.size() * 8192.0 / static_cast<double>(base.rows()), factor);
+    std::free(block);
+}
+
+/* The first k rows in exact order, as the executor's reorder queue gives them. Returns how many
+ * are within `limit`. */
+uint32_t top(core::Scan &scan, const Arguments &a, const Matrix &base, const float *query,
+             uint32_t k, double limit) {
+    struct Waiting {
+        double distance;
+        bool operator<(const Waiting &other) const { return distance > other.distance; }
+    };
+    std::priority_queue<Waiting> waiting;
+    uint32_t hits = 0;
+    uint32_t given = 0;
+    core::ScanRow row;
+    while (given < k && scan.next(&row)) {
+        while (given < k && !waiting.empty() && waiting.top().distance <= row.bound) {
+            hits += waiting.top().distance <= limit * (1 + 1e-6) + 1e-9;
+            waiting.pop();
+            given++;
+        }
+        waiting.push({distance(a.create.metric, query, base.row(row_of(row.tid)), base.dim)});
+    }
+    for (; given < k && !waiting.empty(); waiting.pop(), given++)
+        hits += waiting.top().distance <= limit * (1 + 1e-6) + 1e-9;
+    return hits;
+}
+
+void search(const Arguments &a, const Matrix &base, const Matrix &queries,
+            const std::vector<double> &limit, core::MemStore &store) {
+    constexpr uint32_t kK = 10;
+    std::pmr::memory_resource *memory = std::pmr::get_default_resource();
+    core::Stats stats;
+    core::Context context{memory, &stats};
+    core::Index index(store, memory);
+    VectorSorter sorter;
+    core::Scan scan(index, context, sorter);
+    std::printf("%6s %8s %8s %8s %10s\n", "ef", "recall", "reads", "us", "estimates");
+    for (uint32_t ef : a.efs) {
+        stats = {};
+        uint64_t hits = 0;
+        auto start = Clock::now();
+        for (size_t q = 0; q < queries.rows(); q++) {
+            core::ScanOptions options;
+            options.ef = ef;
+            scan.begin(queries.row(q), options);
+            hits += top(scan, a, base, queries.row(q), kK, limit[q]);
+        }
+        const auto n = static_cast<double>(queries.rows());
+        std::printf("%6u %8.4f %8.1f %8.1f %10.0f\n", ef, static_cast<double>(hits) / n / kK,
+                    static_cast<double>(stats.records_read) / n, seconds_since(start) / n * 1e6,
+                    static_cast<double>(stats.estimates) / n);
+    }
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+    Arguments a = parse(argc, argv);
+    Matrix base = read_vectors(a.data + "/base", a.rows);
+    Matrix queries = read_vectors(a.data + "/query", a.queries);
+    a.create.dim = base.dim;
+    if (queries.dim != base.dim)
+        die("base and queries differ in dimension");
+    const bool usable = a.rows == SIZE_MAX && (a.metric == "cosine" || a.metric == "l2");
+    std::vector<double> limit =
+        limits(a.data + (a.metric == "cosine" ? "/gt_cos.ivecs" : "/gt_l2.ivecs"), a.create.metric,
+               base, queries, 10, usable);
+    std::printf("%zu x %u, %s, m %u, ef_construction %u, %u threads\n", base.rows(), base.dim,
+                a.metric.c_str(), a.create.m, a.create.ef_construction, a.threads);
+    core::MemStore store;
+    build(a, base, store);
+    search(a, base, queries, limit, store);
+    return 0;
+}
