@@ -43,9 +43,9 @@ TEST_P(VacuumShare, LeavesAGraphLikeAFreshOne) {
     const Share &c = GetParam();
     TestIndex index({.metric = c.metric, .dim = c.dim});
     TestIndex fresh({.metric = c.metric, .dim = c.dim});
-    const uint32_t n = 6000;
+    const uint32_t n = 4000;
     Vectors rows = clustered(n, c.dim, 20, 1);
-    Vectors queries = clustered(100, c.dim, 20, 2);
+    Vectors queries = clustered(50, c.dim, 20, 2);
     index.insert(rows);
     DeadSet dead;
     Vectors left;
@@ -83,13 +83,11 @@ TEST_P(VacuumShare, LeavesAGraphLikeAFreshOne) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shares, VacuumShare,
-                         ::testing::Values(Share{Metric::kL2, 32, 10, true},
-                                           Share{Metric::kL2, 32, 2, true},
-                                           Share{Metric::kL2, 32, 20, false},
-                                           Share{Metric::kCosine, 48, 10, true},
-                                           Share{Metric::kInnerProduct, 48, 3, true},
-                                           Share{Metric::kL1, 24, 5, true}));
+INSTANTIATE_TEST_SUITE_P(
+    Shares, VacuumShare,
+    ::testing::Values(Share{Metric::kL2, 32, 10, true}, Share{Metric::kL2, 32, 2, true},
+                      Share{Metric::kL2, 32, 20, false}, Share{Metric::kCosine, 48, 10, true},
+                      Share{Metric::kInnerProduct, 48, 3, true}, Share{Metric::kL1, 24, 5, true}));
 
 }  // namespace
 }  // namespace hnsw::core::testing
