@@ -95,13 +95,17 @@ int option_ef_construction(Relation index) {
 }
 
 bytea *am_options(Datum reloptions, bool validate) {
-    static const relopt_parse_elt kElements[] = {
-        {"m", RELOPT_TYPE_INT, offsetof(StorageParameters, m)},
-        {"ef_construction", RELOPT_TYPE_INT, offsetof(StorageParameters, ef_construction)},
-    };
+    // By assignment: version 18 added a member.
+    relopt_parse_elt elements[2] = {};
+    elements[0].optname = "m";
+    elements[0].opttype = RELOPT_TYPE_INT;
+    elements[0].offset = offsetof(StorageParameters, m);
+    elements[1].optname = "ef_construction";
+    elements[1].opttype = RELOPT_TYPE_INT;
+    elements[1].offset = offsetof(StorageParameters, ef_construction);
     auto *parameters = static_cast<StorageParameters *>(
-        build_reloptions(reloptions, validate, parameters_kind, sizeof(StorageParameters),
-                         kElements, lengthof(kElements)));
+        build_reloptions(reloptions, validate, parameters_kind, sizeof(StorageParameters), elements,
+                         lengthof(elements)));
     if (validate && parameters != nullptr && parameters->ef_construction < 2 * parameters->m)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("ef_construction must be greater than or equal to 2 * m"),
