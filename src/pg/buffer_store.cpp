@@ -35,18 +35,62 @@ GenericXLogState *wal_record(PageTxn &txn) {
     return static_cast<GenericXLogState *>(txn.store_state);
 }
 
+// Where blocks were last seen, by block number modulo the size. Only a hint: the buffer is checked
+// when it is pinned.
+struct BufferHints {
+    static constexpr uint32_t kEntries = 4096;
+    // Every so many reads go the ordinary way: pinning by hint does not raise a buffer's usage
+    // count, and pages that every scan needs would be evicted.
+    static constexpr uint32_t kOrdinaryShare = 16;
+
+    struct Entry {
+        BlockNumber block;
+        Buffer buffer;
+    };
+    Entry entries[kEntries];
+};
+
+// Looked up anew each time: an invalidation message frees it.
+BufferHints &hints_of(Relation index) {
+    if (index->rd_amcache == nullptr) {
+        auto *hints =
+            static_cast<BufferHints *>(MemoryContextAlloc(index->rd_indexcxt, sizeof(BufferHints)));
+        for (BufferHints::Entry &entry : hints->entries)
+            entry = {.block = InvalidBlockNumber, .buffer = InvalidBuffer};
+        index->rd_amcache = hints;
+    }
+    return *static_cast<BufferHints *>(index->rd_amcache);
+}
+
 }  // namespace
 
 BufferStore::BufferStore(Relation index, Relation heap, Purpose purpose,
                          BufferAccessStrategy strategy, ForkNumber fork)
-    : index_(index), heap_(heap), purpose_(purpose), strategy_(strategy), fork_(fork) {}
+    : index_(index),
+      heap_(heap),
+      purpose_(purpose),
+      strategy_(strategy),
+      fork_(fork),
+      hinted_(purpose == Purpose::kRead && strategy == nullptr && fork == MAIN_FORKNUM &&
+              !RelationUsesLocalBuffers(index)) {}
 
 Buffer BufferStore::read(core::BlockNo block) {
     return ReadBufferExtended(index_, fork_, block, RBM_NORMAL, strategy_);
 }
 
-core::PageStore::Pin BufferStore::pin(core::BlockNo block) {
+Buffer BufferStore::read_hinted(core::BlockNo block) {
+    BufferHints::Entry &hint = hints_of(index_).entries[block % BufferHints::kEntries];
+    if (hint.block == block && ++reads_ % BufferHints::kOrdinaryShare != 0 &&
+        read_recent_buffer(index_, fork_, block, hint.buffer))
+        return hint.buffer;
     Buffer buffer = read(block);
+    // The read may have accepted an invalidation: `hint` may be gone.
+    hints_of(index_).entries[block % BufferHints::kEntries] = {.block = block, .buffer = buffer};
+    return buffer;
+}
+
+core::PageStore::Pin BufferStore::pin(core::BlockNo block) {
+    Buffer buffer = hinted_ ? read_hinted(block) : read(block);
     LockBuffer(buffer, BUFFER_LOCK_SHARE);
     return {.data = page_bytes(buffer), .handle = handle_of(buffer)};
 }

@@ -2,6 +2,10 @@
 // PageTxn is one generic WAL record.  One object per scan, statement or vacuum; all callbacks of
 // the access method and the SQL-level checks reach pages through it.
 //
+// Scans remember which buffer a block was in and try that first, which saves the lookup in the
+// shared buffer table.  The memory is the relation cache's (rd_amcache), so it serves all scans of
+// the session and goes when the relation changes.
+//
 // Abandonable: an error that unwinds past it leaves pins and locks to transaction abort.
 #pragma once
 
@@ -46,6 +50,7 @@ public:
 
 private:
     Buffer read(core::BlockNo block);
+    Buffer read_hinted(core::BlockNo block);
     static void unlock_all(core::PageTxn &txn);
 
     Relation index_;
@@ -53,6 +58,8 @@ private:
     Purpose purpose_;
     BufferAccessStrategy strategy_;
     ForkNumber fork_;
+    bool hinted_;
+    uint32_t reads_ = 0;
 };
 
 }  // namespace hnsw::pg

@@ -52,6 +52,21 @@ inline size_t vacuum_memory_limit() {
     return size_t{1024} * static_cast<size_t>(kilobytes);
 }
 
+// Pins `buffer` if it still holds that block; false if not. Counted as a buffer hit.
+inline bool read_recent_buffer(Relation relation, ForkNumber fork, BlockNumber block,
+                               Buffer buffer) {
+#if PG_VERSION_NUM >= 160000
+    bool hit = ReadRecentBuffer(relation->rd_locator, fork, block, buffer);
+#else
+    bool hit = ReadRecentBuffer(relation->rd_node, fork, block, buffer);
+#endif
+    if (hit) {
+        pgstat_count_buffer_read(relation);
+        pgstat_count_buffer_hit(relation);
+    }
+    return hit;
+}
+
 // Adds a zeroed block; returns it pinned and locked exclusively.
 inline Buffer extend_relation(Relation relation, ForkNumber fork) {
 #if PG_VERSION_NUM >= 160000
