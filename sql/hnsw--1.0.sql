@@ -347,3 +347,30 @@ CREATE OPERATOR CLASS vector_cosine_ops FOR TYPE vector USING hnsw AS
 CREATE OPERATOR CLASS vector_l1_ops FOR TYPE vector USING hnsw AS
     OPERATOR 1 <+> (vector, vector) FOR ORDER BY float_ops,
     FUNCTION 1 l1_distance(vector, vector);
+
+-- ---- looking into an index ----
+
+CREATE FUNCTION hnsw_check(index regclass, heap boolean DEFAULT true)
+    RETURNS TABLE (severity text, code text, block bigint, node bigint, detail text)
+    AS 'MODULE_PATHNAME', 'hnsw_hnsw_check' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION hnsw_check(regclass, boolean) IS
+    'every broken invariant of an hnsw index; no row of severity error means it is sound';
+
+REVOKE EXECUTE ON FUNCTION hnsw_check(regclass, boolean) FROM PUBLIC;
+
+CREATE FUNCTION hnsw_stats(index regclass,
+    OUT metric text, OUT dimensions integer, OUT m integer, OUT ef_construction integer,
+    OUT beam_factor real, OUT code_bits integer, OUT centres integer,
+    OUT rows bigint, OUT null_rows bigint, OUT zero_rows bigint, OUT duplicate_rows bigint,
+    OUT nodes_per_level bigint[], OUT links_per_level bigint[], OUT degree_histogram bigint[],
+    OUT reserved_slots bigint, OUT used_slots bigint,
+    OUT deleted_nodes bigint, OUT unreachable_nodes bigint,
+    OUT free_records bigint, OUT unused_records bigint,
+    OUT meta_bytes bigint, OUT base_bytes bigint, OUT upper_bytes bigint, OUT part_bytes bigint,
+    OUT posting_bytes bigint, OUT tid_list_bytes bigint, OUT centre_bytes bigint,
+    OUT unused_bytes bigint, OUT total_bytes bigint)
+    AS 'MODULE_PATHNAME', 'hnsw_hnsw_stats' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION hnsw_stats(regclass) IS
+    'parameters, graph and space of an hnsw index; reads all of it';

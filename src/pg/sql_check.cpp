@@ -1,0 +1,338 @@
+// hnsw_check(): the structural checker of core/verify.h and a comparison with the heap, as a
+// set-returning function.  hnsw_stats(): one row of figures about an index.
+#include "core/index_stats.h"
+#include "core/verify.h"
+#include "pg/am.h"
+
+namespace hnsw::pg {
+
+namespace {
+
+// An hnsw index and its table, locked for reading until the end of the transaction.
+struct LockedIndex {
+    Relation heap;
+    Relation index;
+
+    void close() const {
+        index_close(index, NoLock);
+        table_close(heap, NoLock);
+    }
+};
+
+[[noreturn]] void refuse_relation(const char *name, const char *why) {
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" %s", name, why)));
+    pg_unreachable();
+}
+
+// Errors: not an hnsw index with storage of its own, another session's temporary one.
+LockedIndex open_locked(Oid oid) {
+    Oid heap_oid = IndexGetRelation(oid, true);
+    Relation heap = OidIsValid(heap_oid) ? table_open(heap_oid, AccessShareLock) : nullptr;
+    Relation index = relation_open(oid, AccessShareLock);
+    const char *name = RelationGetRelationName(index);
+    if (index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
+        refuse_relation(name, "is a partitioned index; name the index of a partition");
+    if (heap == nullptr || !is_hnsw_index(index))
+        refuse_relation(name, "is not an hnsw index");
+    if (RELATION_IS_OTHER_TEMP(index))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("cannot access temporary indexes of other sessions")));
+    return {heap, index};
+}
+
+// ---- hnsw_check -------------------------------------------------------------------------------
+
+constexpr int kCheckColumns = 5;
+
+// Findings become rows of the result; heap rows named by the index are gathered.
+class CheckSink final : public core::FindingSink {
+public:
+    // `result` null: findings are dropped (a second look at the rows).
+    CheckSink(ReturnSetInfo *result, std::pmr::memory_resource *memory)
+        : result_(result), rows_(memory) {}
+
+    void report(const core::Finding &finding) override {
+        if (result_ != nullptr)
+            put(finding.severity, finding.code, finding.block, finding.node, finding.detail);
+    }
+    void row(core::HeapTid tid) override { rows_.push_back(tid.key()); }
+
+    void put(core::Severity severity, const char *code, core::BlockNo block, core::NodeId node,
+             const char *detail) {
+        static constexpr const char *kNames[] = {"error", "warning", "note"};
+        Datum values[kCheckColumns] = {CStringGetTextDatum(kNames[static_cast<int>(severity)]),
+                                       CStringGetTextDatum(code), Int64GetDatum(block),
+                                       Int64GetDatum(node), CStringGetTextDatum(detail)};
+        bool nulls[kCheckColumns] = {false, false, block == core::kNoBlock, node == core::kNoNode,
+                                     false};
+        tuplestore_putvalues(result_->setResult, result_->setDesc, values, nulls);
+    }
+
+    void sort_rows() { std::sort(rows_.begin(), rows_.end()); }
+    const std::pmr::vector<uint64_t> &rows() const { return rows_; }
+    // How often the index names a row. After sort_rows().
+    size_t times(uint64_t key) const {
+        auto range = std::equal_range(rows_.begin(), rows_.end(), key);
+        return static_cast<size_t>(range.second - range.first);
+    }
+
+private:
+    ReturnSetInfo *result_;
+    std::pmr::vector<uint64_t> rows_;
+};
+
+// A heap row that looks wrong at first sight; writers may have been at work, so the index is walked
+// again before anything is said.
+struct Suspect {
+    uint64_t key;
+    const char *code;
+};
+
+struct HeapComparison {
+    const CheckSink *index_rows;
+    std::pmr::vector<Suspect> *suspects;
+};
+
+// The server shows each row of the table as an index build would see it: `tid` is the root of its
+// HOT chain, what the index holds.
+void compare_row(Relation, ItemPointer tid, Datum *, bool *, bool, void *arg) {
+    auto *comparison = static_cast<HeapComparison *>(arg);
+    core::HeapTid row{.block = ItemPointerGetBlockNumber(tid),
+                      .offset = ItemPointerGetOffsetNumber(tid)};
+    if (comparison->index_rows->times(row.key()) == 0)
+        comparison->suspects->push_back({row.key(), "heap_row_missing"});
+}
+
+void compare_row_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive,
+                          void *arg) {
+    entry<compare_row>(index, tid, values, isnull, alive, arg);
+}
+
+// Rows that `snapshot` sees, which was taken before the index was walked, must be in the index.
+void find_missing(const LockedIndex &locked, Snapshot snapshot, const CheckSink &sink,
+                  std::pmr::vector<Suspect> *suspects) {
+    HeapComparison comparison{.index_rows = &sink, .suspects = suspects};
+    IndexInfo *info = BuildIndexInfo(locked.index);
+    info->ii_Concurrent = true;  // the snapshot decides, as in CREATE INDEX CONCURRENTLY
+    TableScanDesc scan = table_beginscan_strat(locked.heap, snapshot, 0, nullptr, true, true);
+    table_index_build_scan(locked.heap, locked.index, info, true, false, compare_row_callback,
+                           &comparison, scan);
+}
+
+void find_wrong_rows(const LockedIndex &locked, const CheckSink &sink,
+                     std::pmr::vector<Suspect> *suspects) {
+    BlockNumber heap_blocks = RelationGetNumberOfBlocks(locked.heap);
+    const auto &rows = sink.rows();
+    for (size_t i = 0; i < rows.size(); i++) {
+        if (core::HeapTid::from_key(rows[i]).block >= heap_blocks)
+            suspects->push_back({rows[i], "row_beyond_heap"});
+        if (i > 0 && rows[i] == rows[i - 1] && (i == 1 || rows[i] != rows[i - 2]))
+            suspects->push_back({rows[i], "duplicate_row"});
+    }
+}
+
+void report_confirmed(CheckSink &sink, const CheckSink &second,
+                      const std::pmr::vector<Suspect> &suspects) {
+    for (const Suspect &suspect : suspects) {
+        size_t times = second.times(suspect.key);
+        const char *what;
+        if (strcmp(suspect.code, "heap_row_missing") == 0)
+            what = times == 0 ? "heap row (%u,%u) is not in the index" : nullptr;
+        else if (strcmp(suspect.code, "duplicate_row") == 0)
+            what = times > 1 ? "heap row (%u,%u) is in the index more than once" : nullptr;
+        else
+            what = times > 0 ? "row (%u,%u) is beyond the end of the table" : nullptr;
+        if (what == nullptr)
+            continue;
+        core::HeapTid tid = core::HeapTid::from_key(suspect.key);
+        sink.put(core::Severity::kError, suspect.code, core::kNoBlock, core::kNoNode,
+                 psprintf(what, tid.block, static_cast<unsigned>(tid.offset)));
+    }
+}
+
+void check_index(const LockedIndex &locked, bool with_heap, ReturnSetInfo *result) {
+    MemoryContext context =
+        AllocSetContextCreate(CurrentMemoryContext, "hnsw check", ALLOCSET_DEFAULT_SIZES);
+    Snapshot snapshot = RegisterSnapshot(GetTransactionSnapshot());
+    OpenIndex *opened =
+        OpenIndex::open(context, locked.index, locked.heap, BufferStore::Purpose::kRead);
+    CheckSink sink(result, &opened->memory);
+    core::verify(opened->index, opened->core_context(), sink);
+    sink.sort_rows();
+
+    std::pmr::vector<Suspect> suspects(&opened->memory);
+    find_wrong_rows(locked, sink, &suspects);
+    if (with_heap && locked.index->rd_index->indisvalid)
+        find_missing(locked, snapshot, sink, &suspects);
+    else if (with_heap)
+        sink.put(core::Severity::kNote, "heap_not_compared", core::kNoBlock, core::kNoNode,
+                 "the index is not valid (yet)");
+    if (!suspects.empty()) {
+        CheckSink second(nullptr, &opened->memory);
+        core::verify(opened->index, opened->core_context(), second);
+        second.sort_rows();
+        report_confirmed(sink, second, suspects);
+    }
+    UnregisterSnapshot(snapshot);
+}
+
+Datum check(FunctionCallInfo fcinfo) {
+    LockedIndex locked = open_locked(PG_GETARG_OID(0));
+    InitMaterializedSRF(fcinfo, 0);
+    // The index's expressions and predicate are the table owner's code: run them as that user.
+    Oid user;
+    int security;
+    GetUserIdAndSecContext(&user, &security);
+    SetUserIdAndSecContext(locked.heap->rd_rel->relowner, security | SECURITY_RESTRICTED_OPERATION);
+    int nest_level = NewGUCNestLevel();
+    restrict_search_path();
+    check_index(locked, PG_GETARG_BOOL(1), reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
+    AtEOXact_GUC(false, nest_level);
+    SetUserIdAndSecContext(user, security);
+    locked.close();
+    return Datum{0};
+}
+
+// ---- hnsw_stats -------------------------------------------------------------------------------
+
+// Figures of an index may tell about its rows, so they need the same right as the rows.
+void require_right_to_stats(const LockedIndex &locked) {
+    Oid user = GetUserId();
+    AclResult right = pg_class_aclcheck(RelationGetRelid(locked.heap), user, ACL_SELECT);
+    if (right != ACLCHECK_OK && !has_privs_of_role(user, ROLE_PG_STAT_SCAN_TABLES))
+        aclcheck_error(right, OBJECT_TABLE, RelationGetRelationName(locked.heap));
+}
+
+// One result row, filled from the left.
+class RowBuilder {
+public:
+    void add(Datum value) {
+        Assert(count_ < kMaxColumns);
+        values_[count_++] = value;
+    }
+    void add_count(uint64_t value) { add(Int64GetDatum(static_cast<int64>(value))); }
+    void add_int(uint32_t value) { add(Int32GetDatum(static_cast<int32>(value))); }
+    Datum form(TupleDesc desc) {
+        if (desc->natts != count_)
+            elog(ERROR, "hnsw_stats was declared with %d columns, not %d", desc->natts, count_);
+        return HeapTupleGetDatum(heap_form_tuple(desc, values_, nulls_));
+    }
+
+private:
+    static constexpr int kMaxColumns = 40;
+    Datum values_[kMaxColumns];
+    bool nulls_[kMaxColumns] = {};
+    int count_ = 0;
+};
+
+const char *metric_name(core::Metric metric) {
+    switch (metric) {
+        case core::Metric::kL2:
+            return "l2";
+        case core::Metric::kCosine:
+            return "cosine";
+        case core::Metric::kInnerProduct:
+            return "inner product";
+        case core::Metric::kL1:
+            return "l1";
+    }
+    return "unknown";
+}
+
+// A two-dimensional bigint[]: a row per level, a column per degree from 0 up.
+Datum histogram_array(const core::IndexStats &stats) {
+    size_t width = 0;
+    for (const core::LevelStats &level : stats.levels)
+        width = std::max(width, level.degree_histogram.size());
+    size_t height = stats.levels.size();
+    if (width == 0 || height == 0)
+        return PointerGetDatum(construct_empty_array(INT8OID));
+    auto *values = static_cast<Datum *>(palloc0(width * height * sizeof(Datum)));
+    for (size_t y = 0; y < height; y++) {
+        const auto &histogram = stats.levels[y].degree_histogram;
+        for (size_t x = 0; x < width; x++)
+            values[y * width + x] =
+                Int64GetDatum(x < histogram.size() ? static_cast<int64>(histogram[x]) : 0);
+    }
+    int sizes[2] = {static_cast<int>(height), static_cast<int>(width)};
+    int lower[2] = {1, 1};
+    return PointerGetDatum(construct_md_array(values, nullptr, 2, sizes, lower, INT8OID, 8,
+                                              FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+template <typename Member>
+Datum level_array(const core::IndexStats &stats, Member member) {
+    auto *values = static_cast<Datum *>(palloc(sizeof(Datum) * (stats.levels.size() + 1)));
+    for (size_t i = 0; i < stats.levels.size(); i++)
+        values[i] = Int64GetDatum(static_cast<int64>(stats.levels[i].*member));
+    return PointerGetDatum(construct_array(values, static_cast<int>(stats.levels.size()), INT8OID,
+                                           8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+void add_parameters(RowBuilder &row, const core::MetaPage &meta) {
+    row.add(CStringGetTextDatum(metric_name(meta.metric)));
+    row.add_int(meta.dim);
+    row.add_int(meta.m);
+    row.add_int(meta.ef_construction);
+    row.add(Float4GetDatum(meta.beam_factor));
+    row.add_int(meta.code_bits);
+    row.add_int(meta.centre_count);
+}
+
+void add_contents(RowBuilder &row, const core::MetaPage &meta, const core::IndexStats &stats) {
+    row.add_count(stats.rows);
+    row.add_count(stats.null_rows);
+    row.add_count(stats.zero_rows);
+    row.add_count(stats.duplicate_rows);
+    row.add(level_array(stats, &core::LevelStats::nodes));
+    row.add(level_array(stats, &core::LevelStats::links));
+    row.add(histogram_array(stats));
+    uint64_t reserved = 0, used = 0;
+    for (size_t level = 0; level < stats.levels.size(); level++) {
+        reserved += stats.levels[level].nodes * (level == 0 ? meta.base_slots : meta.upper_slots);
+        used += stats.levels[level].links;
+    }
+    row.add_count(reserved);
+    row.add_count(used);
+    row.add_count(stats.deleted_nodes);
+    row.add_count(stats.unreachable_nodes);
+    row.add_count(stats.free_slots);
+    row.add_count(stats.unused_slots);
+}
+
+void add_pages(RowBuilder &row, const core::IndexStats &stats) {
+    using Kind = core::PageKind;
+    uint64_t total = 0;
+    for (Kind kind : {Kind::kMeta, Kind::kBase, Kind::kUpper, Kind::kPart, Kind::kPosting,
+                      Kind::kTidList, Kind::kCentre, Kind::kUnused}) {
+        uint64_t bytes = stats.pages_by_kind[static_cast<int>(kind)] * core::kPageSize;
+        row.add_count(bytes);
+        total += bytes;
+    }
+    row.add_count(total);
+}
+
+Datum stats(FunctionCallInfo fcinfo) {
+    LockedIndex locked = open_locked(PG_GETARG_OID(0));
+    require_right_to_stats(locked);
+    TupleDesc desc;
+    if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "hnsw_stats must return a row");
+    OpenIndex *opened = OpenIndex::open(CurrentMemoryContext, locked.index, locked.heap,
+                                        BufferStore::Purpose::kRead);
+    core::IndexStats found = core::collect_stats(opened->index, opened->core_context());
+    RowBuilder row;
+    add_parameters(row, opened->index.meta());
+    add_contents(row, opened->index.meta(), found);
+    add_pages(row, found);
+    Datum result = row.form(BlessTupleDesc(desc));
+    locked.close();
+    return result;
+}
+
+}  // namespace
+
+}  // namespace hnsw::pg
+
+HNSW_FUNCTION(hnsw_check, hnsw::pg::check);
+HNSW_FUNCTION(hnsw_stats, hnsw::pg::stats);
