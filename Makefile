@@ -18,10 +18,27 @@ REGRESS = \
 	type_copy \
 	type_btree_hash \
 	type_matrix \
-	type_errors
+	type_errors \
+	hnsw_build \
+	hnsw_scan \
+	hnsw_options \
+	hnsw_errors \
+	hnsw_null_zero \
+	hnsw_vacuum \
+	hnsw_planner \
+	hnsw_partition \
+	hnsw_temp_unlogged \
+	hnsw_cursor_prepared \
+	hnsw_lateral \
+	hnsw_check
 
 ISOLATION = \
-	unique_vector
+	unique_vector \
+	hnsw_insert_scan \
+	hnsw_vacuum_cursor \
+	hnsw_same_value \
+	hnsw_create_concurrently \
+	hnsw_rollback
 
 TAP_TESTS = 1
 PROVE_FLAGS += -I test/perl
