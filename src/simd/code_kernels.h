@@ -35,7 +35,7 @@ struct EstimateArgs {
 struct EdgeSums {
     float r2;      /* sum of r_i^2 over dim coordinates */
     float abs_sum; /* sum of |r_i| over the first `bits` coordinates */
-    float dot_u;   /* sum of sign(r_i) * u_i over the first `bits` coordinates, sign(0) = +1 */
+    float dot_u;   /* sum of sign(r_i) * scale_u * u[i] over the same, sign(0) = +1 */
 };
 
 struct CodeKernels {

@@ -1,7 +1,11 @@
-/* The reference of the code kernels: plain loops, one for each line of simd/code_kernels.h. */
-#include <algorithm>
+/*
+ * The code kernels in portable C++: what the other instruction sets are tested against and what a
+ * machine without any of them runs.  Sums of floats use four partial sums, so that their rounding
+ * error stays within the bound that simd/code_kernels.h states.
+ */
 #include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 
 #include "simd/code_tables.h"
@@ -9,27 +13,40 @@
 namespace hnsw::simd {
 namespace {
 
+/* x, computed: keeps the compiler from contracting the product x into a fused multiply-add, so
+ * that the sign of a difference of products is the same on every machine. */
+float rounded(float x) {
+#if defined(__x86_64__)
+    __asm__("" : "+x"(x));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(x));
+#else
+    __asm__("" : "+m"(x));
+#endif
+    return x;
+}
+
 float sq8_l2(const float *q, const int8_t *x, float scale, uint32_t dim) {
-    float sum = 0;
+    float sum[4] = {};
     for (uint32_t i = 0; i < dim; i++) {
-        float diff = q[i] - scale * x[i];
-        sum += diff * diff;
+        float d = q[i] - scale * x[i];
+        sum[i % 4] += d * d;
     }
-    return sum;
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 float sq8_ip(const float *q, const int8_t *x, uint32_t dim) {
-    float sum = 0;
+    float sum[4] = {};
     for (uint32_t i = 0; i < dim; i++)
-        sum += q[i] * x[i];
-    return sum;
+        sum[i % 4] += q[i] * x[i];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 float sq8_l1(const float *q, const int8_t *x, float scale, uint32_t dim) {
-    float sum = 0;
+    float sum[4] = {};
     for (uint32_t i = 0; i < dim; i++)
-        sum += std::fabs(q[i] - scale * x[i]);
-    return sum;
+        sum[i % 4] += std::fabs(q[i] - scale * x[i]);
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 int32_t i8_dot(const int8_t *a, const int8_t *b, uint32_t dim) {
@@ -46,85 +63,108 @@ void i8_dot_many(const int8_t *a, const int8_t *const *rows, uint32_t n, uint32_
 }
 
 float i8_l1(const int8_t *a, float scale_a, const int8_t *b, float scale_b, uint32_t dim) {
-    float sum = 0;
+    float sum[4] = {};
     for (uint32_t i = 0; i < dim; i++)
-        sum += std::fabs(scale_a * a[i] - scale_b * b[i]);
-    return sum;
+        sum[i % 4] += std::fabs(rounded(scale_a * a[i]) - rounded(scale_b * b[i]));
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
+float from_bf16(uint16_t x) { return std::bit_cast<float>(uint32_t{x} << 16); }
+
 void estimate(const EstimateArgs &args, float *out) {
-    const uint8_t *code = args.codes;
-    for (uint32_t i = 0; i < args.n; i++, code += args.bits / 8) {
-        int32_t sum = 0;
-        for (uint32_t j = 0; j < args.bits; j++)
-            sum += (code[j / 8] >> (j % 8) & 1) != 0 ? args.query[j] : 0;
-        float a = std::bit_cast<float>(uint32_t{args.factor_a[i]} << 16);
-        float b = std::bit_cast<float>(uint32_t{args.factor_b[i]} << 16);
-        out[i] = args.base + args.mul_a * a +
-                 args.mul_b * b * static_cast<float>(2 * sum - args.query_sum);
+    for (uint32_t k = 0; k < args.n; k++) {
+        const uint8_t *code = args.codes + static_cast<size_t>(k) * (args.bits / 8);
+        int32_t dot = 0;
+        for (uint32_t i = 0; i < args.bits; i++)
+            dot += args.query[i] * (code[i / 8] >> (i % 8) & 1);
+        float constant = args.base + args.mul_a * from_bf16(args.factor_a[k]);
+        float slope = args.mul_b * from_bf16(args.factor_b[k]);
+        out[k] = constant + slope * static_cast<float>(2 * dot - args.query_sum);
     }
 }
 
 uint32_t hamming(const uint8_t *a, const uint8_t *b, uint32_t bits) {
-    uint32_t sum = 0;
+    uint32_t count = 0;
     for (uint32_t i = 0; i < bits / 8; i += 8) {
         uint64_t x, y;
         std::memcpy(&x, a + i, 8);
         std::memcpy(&y, b + i, 8);
-        sum += static_cast<uint32_t>(std::popcount(x ^ y));
+        count += static_cast<uint32_t>(std::popcount(x ^ y));
     }
-    return sum;
+    return count;
 }
 
 EdgeSums edge_code(const int8_t *u, float scale_u, const int8_t *v, float scale_v,
                    const float *shift, uint32_t dim, uint32_t bits, uint8_t *code) {
-    EdgeSums sums{};
+    float square[4] = {}, magnitude[4] = {};
+    int32_t dot = 0;
     std::memset(code, 0, bits / 8);
     for (uint32_t i = 0; i < dim; i++) {
-        float r = (scale_v * v[i] - scale_u * u[i]) + (shift != nullptr ? shift[i] : 0.0f);
-        sums.r2 += r * r;
+        float r = rounded(scale_v * v[i]) - rounded(scale_u * u[i]);
+        if (shift != nullptr)
+            r += shift[i];
+        square[i % 4] += r * r;
         if (i >= bits)
             continue;
-        sums.abs_sum += std::fabs(r);
-        bool positive = r >= 0;
-        code[i / 8] = static_cast<uint8_t>(code[i / 8] | (positive ? 1u : 0u) << (i % 8));
-        sums.dot_u += positive ? u[i] : -u[i];
+        magnitude[i % 4] += std::fabs(r);
+        dot += r >= 0 ? u[i] : -u[i];
+        code[i / 8] |= static_cast<uint8_t>((r >= 0) << (i % 8));
     }
-    return sums;
+    return {(square[0] + square[1]) + (square[2] + square[3]),
+            (magnitude[0] + magnitude[1]) + (magnitude[2] + magnitude[3]),
+            scale_u * static_cast<float>(dot)};
 }
 
 void hadamard(float *x, uint32_t n) {
-    for (uint32_t half = 1; half < n; half *= 2)
-        for (uint32_t block = 0; block < n; block += 2 * half)
-            for (uint32_t i = block; i < block + half; i++) {
-                float a = x[i];
-                float b = x[i + half];
-                x[i] = a + b;
-                x[i + half] = a - b;
+    for (uint32_t h = 1; h < n; h *= 2) {
+        for (uint32_t i = 0; i < n; i += 2 * h) {
+            for (uint32_t j = i; j < i + h; j++) {
+                float a = x[j], b = x[j + h];
+                x[j] = a + b;
+                x[j + h] = a - b;
             }
+        }
+    }
 }
 
 float max_abs(const float *x, uint32_t n) {
-    float largest = 0;
+    float most = 0;
     for (uint32_t i = 0; i < n; i++)
-        largest = std::max(largest, std::fabs(x[i]));
-    return largest;
+        most = std::fabs(x[i]) > most ? std::fabs(x[i]) : most;
+    return most;
 }
 
 float sq8_encode(const float *x, float inv_scale, float scale, int8_t *out, uint32_t n) {
-    float error = 0;
+    /* Adding 1.5 * 2^23 leaves no bits below the unit: rounds as the addition does, to even. */
+    constexpr float kMagic = 12582912.0f;
+    float sum[4] = {};
     for (uint32_t i = 0; i < n; i++) {
-        float rounded = std::clamp(std::nearbyint(x[i] * inv_scale), -127.0f, 127.0f);
-        out[i] = static_cast<int8_t>(rounded);
-        float diff = x[i] - scale * rounded;
-        error += diff * diff;
+        float y = rounded(x[i] * inv_scale);
+        y = y > -127.0f ? y : -127.0f;
+        y = y < 127.0f ? y : 127.0f;
+        float integer = rounded(y + kMagic) - kMagic;
+        out[i] = static_cast<int8_t>(integer);
+        float error = x[i] - scale * integer;
+        sum[i % 4] += error * error;
     }
-    return error;
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 }  // namespace
 
-const CodeKernels kCodeScalar = {sq8_l2,   sq8_ip,  sq8_l1,    i8_dot,   i8_dot_many, i8_l1,
-                                 estimate, hamming, edge_code, hadamard, max_abs,     sq8_encode};
+const CodeKernels kScalarCodeKernels = {
+    .sq8_l2 = sq8_l2,
+    .sq8_ip = sq8_ip,
+    .sq8_l1 = sq8_l1,
+    .i8_dot = i8_dot,
+    .i8_dot_many = i8_dot_many,
+    .i8_l1 = i8_l1,
+    .estimate = estimate,
+    .hamming = hamming,
+    .edge_code = edge_code,
+    .hadamard = hadamard,
+    .max_abs = max_abs,
+    .sq8_encode = sq8_encode,
+};
 
 }  // namespace hnsw::simd

@@ -1,10 +1,18 @@
-/* The tables of the code kernels, one per instruction set; for code_kernels.cpp alone. */
+/* The tables behind code_kernels_for(), one per translation unit code_<isa>.cpp.  Private to
+ * src/simd. */
 #pragma once
 
 #include "simd/code_kernels.h"
 
 namespace hnsw::simd {
 
-extern const CodeKernels kCodeScalar;
+extern const CodeKernels kScalarCodeKernels;
+#if defined(__x86_64__)
+extern const CodeKernels kAvx2CodeKernels;
+extern const CodeKernels kAvx512CodeKernels;
+extern const CodeKernels kAvx512VnniCodeKernels;
+#elif defined(__aarch64__)
+extern const CodeKernels kNeonCodeKernels;
+#endif
 
 }  // namespace hnsw::simd

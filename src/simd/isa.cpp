@@ -34,18 +34,17 @@ uint32_t xcr0() {
 }
 
 Available detect() {
-    constexpr uint32_t kXmmYmm = 0x06;             /* XCR0: SSE and AVX state */
+    constexpr uint32_t kXmmYmm = 0x06;              /* XCR0: SSE and AVX state */
     constexpr uint32_t kOpmaskZmm = 0xe0 | kXmmYmm; /* and the three AVX-512 states */
     constexpr uint32_t kFma = 1u << 12, kPopcnt = 1u << 23, kOsxsave = 1u << 27, kAvx = 1u << 28,
                        kF16c = 1u << 29; /* leaf 1, ECX */
     constexpr uint32_t kAvx2 = 1u << 5, kF = 1u << 16, kDq = 1u << 17, kBw = 1u << 30,
-                       kVl = 1u << 31;                             /* leaf 7, EBX */
-    constexpr uint32_t kVnni = 1u << 11, kVpopcntdq = 1u << 14; /* leaf 7, ECX */
+                       kVl = 1u << 31;                                           /* leaf 7, EBX */
+    constexpr uint32_t kGfni = 1u << 8, kVnni = 1u << 11, kVpopcntdq = 1u << 14; /* leaf 7, ECX */
 
     Available have;
     uint32_t a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) ||
-        !has_all(c, kFma | kPopcnt | kOsxsave | kAvx | kF16c)) {
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !has_all(c, kFma | kPopcnt | kOsxsave | kAvx | kF16c)) {
         return have;
     }
     uint32_t saved = xcr0();
@@ -54,7 +53,7 @@ Available detect() {
     }
     have.avx2 = has_all(saved, kXmmYmm) && has_all(b, kAvx2);
     have.avx512 = have.avx2 && has_all(saved, kOpmaskZmm) && has_all(b, kF | kDq | kBw | kVl);
-    have.avx512vnni = have.avx512 && has_all(c, kVnni | kVpopcntdq);
+    have.avx512vnni = have.avx512 && has_all(c, kGfni | kVnni | kVpopcntdq);
     return have;
 }
 

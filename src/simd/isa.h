@@ -13,7 +13,7 @@ enum class Isa {
     kScalar,     /* portable C++; the reference for all others */
     kAvx2,       /* AVX2, FMA, F16C, POPCNT */
     kAvx512,     /* kAvx2 and AVX-512 F, BW, DQ, VL */
-    kAvx512Vnni, /* kAvx512 and AVX-512 VNNI, VPOPCNTDQ */
+    kAvx512Vnni, /* kAvx512 and AVX-512 VNNI, VPOPCNTDQ, GFNI */
     kNeon,       /* AArch64 Advanced SIMD */
 };
 
