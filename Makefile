@@ -72,6 +72,7 @@ has_flag = $(shell $(CXX) -Werror $(1) -fsyntax-only -x c++ /dev/null >/dev/null
 
 PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) -Isrc
 PG_CXXFLAGS = $(HNSW_LANGUAGE) -O2 $(HNSW_WARNINGS) $(call has_flag,-fno-gnu-unique) \
+	$(call has_flag,-Wshadow=compatible-local) \
 	$(if $(call has_flag,-Wunknown-warning-option),-Wno-unknown-warning-option) \
 	$(COPT) $(PROFILE) $(SANITIZE_FLAGS)
 SHLIB_LINK += -lstdc++ -lm -Wl,--version-script=src/hnsw.map $(SANITIZE_FLAGS)

@@ -71,10 +71,10 @@ uint32_t select_neighbours(const float *distance, uint32_t n, uint32_t slots, Be
          alpha2 *= kAlphaGrowth) {
         if (alpha2 > 100)
             alpha2 = kNever; /* whatever is left, nearest first */
-        size_t kept = 0;
+        size_t left = 0;
         for (uint32_t candidate : rest) {
             if (chosen.size() == slots || redundancy[candidate] > alpha2) {
-                rest[kept++] = candidate;
+                rest[left++] = candidate;
                 continue;
             }
             chosen.push_back(candidate);
@@ -82,7 +82,7 @@ uint32_t select_neighbours(const float *distance, uint32_t n, uint32_t slots, Be
                 if (other > candidate)
                     occlude(other, candidate);
         }
-        rest.resize(kept);
+        rest.resize(left);
         if (alpha2 >= kNever)
             break;
     }
