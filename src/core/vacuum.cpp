@@ -14,9 +14,6 @@ namespace {
 /* Pages asked for ahead of a sequential pass. */
 constexpr BlockNo kReadAhead = 16;
 
-/* What the sets of one round and the flood may take even if the limit is lower. */
-constexpr size_t kLeastMemory = size_t{1} << 20;
-
 /* Nodes that nothing links to are linked; a link may turn out to be needed elsewhere (readers and
  * writers go on), so look again this often. */
 constexpr uint32_t kFloodRounds = 3;
@@ -34,7 +31,7 @@ Vacuum::Vacuum(Index &index, const Context &context, size_t memory_limit, DeadRo
     : index_(index),
       store_(index.store()),
       context_(context),
-      memory_limit_(std::max(memory_limit, kLeastMemory)),
+      memory_limit_(memory_limit),
       dead_(dead),
       live_base_(context.memory),
       live_upper_(context.memory),

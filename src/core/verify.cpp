@@ -401,7 +401,7 @@ void Verifier::check_tid_list(bool zero_list) {
         }
         if (!filled)
             suspect(out, Severity::kError, "tid_list", kNoNode,
-                    "%s rows: page %u, where new rows go, is not in the list", name, list.fill);
+                    "%s rows: page %u, the one to be filled, is not in the list", name, list.fill);
         first = false;
     });
 }

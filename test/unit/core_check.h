@@ -69,12 +69,14 @@ inline std::set<uint64_t> all_rows(TestIndex &index, const std::vector<float> &q
     return found;
 }
 
-/* No error, no warning, and exactly these rows by scan and by checker. */
+/* No error, and exactly these rows by scan and by checker.  Nothing unreachable either, unless rows
+ * were inserted since VACUUM: an insert may take a node's last link away. */
 inline void expect_sound(TestIndex &index, const std::set<uint64_t> &rows,
-                         const std::vector<float> &query) {
+                         const std::vector<float> &query, bool inserted_since = false) {
     Findings findings = check(index);
     EXPECT_EQ(findings.errors, 0) << findings.text;
-    EXPECT_EQ(findings.warnings, 0) << findings.text;
+    const int unreachable = inserted_since ? findings.codes["unreachable"] : 0;
+    EXPECT_EQ(findings.warnings - unreachable, 0) << findings.text;
     EXPECT_EQ(std::set<uint64_t>(findings.rows.begin(), findings.rows.end()), rows);
     EXPECT_EQ(findings.rows.size(), rows.size());
     EXPECT_EQ(all_rows(index, query), rows);
