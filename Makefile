@@ -87,8 +87,10 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 override with_llvm := no
 include $(PGXS)
 
-# Recorded by some servers for C only; g++ refuses it.
-override CXXFLAGS := $(filter-out -fexcess-precision=standard,$(CXXFLAGS))
+# Recorded by some servers for their own compiler and C only; others refuse them. CFLAGS links.
+FOREIGN_FLAGS = -fexcess-precision=standard -Wmissing-variable-declarations
+override CFLAGS := $(filter-out $(FOREIGN_FLAGS),$(CFLAGS))
+override CXXFLAGS := $(filter-out $(FOREIGN_FLAGS),$(CXXFLAGS))
 
 # PGXS has no header dependencies on Debian and names them by basename elsewhere.
 %.o: %.cpp
