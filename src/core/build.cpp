@@ -47,7 +47,7 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
       m_(options.m),
       ef_(options.ef_construction),
       metric_(arena, space),
-      chooser_(arena, metric_, options.ef_construction + kFar + 1024, memory),
+      chooser_(metric_, options.ef_construction + kFar + 1024, memory),
       query_(memory),
       visited_((arena.max_nodes() + 63) / 64, memory),
       seen_(memory),

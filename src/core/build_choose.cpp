@@ -64,9 +64,9 @@ void ArenaMetric::many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, f
     }
 }
 
-LinkChooser::LinkChooser(const Arena &arena, const ArenaMetric &metric, uint32_t most,
+LinkChooser::LinkChooser(const ArenaMetric &metric, uint32_t most,
                          std::pmr::memory_resource *memory)
-    : arena_(arena), metric_(metric), states_(most, memory), chosen_(memory) {
+    : metric_(metric), states_(most, memory), chosen_(memory) {
     chosen_.reserve(most);
 }
 

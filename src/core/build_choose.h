@@ -62,8 +62,7 @@ private:
 class LinkChooser {
 public:
     /* most: the largest pool that choose() will be given. */
-    LinkChooser(const Arena &arena, const ArenaMetric &metric, uint32_t most,
-                std::pmr::memory_resource *memory);
+    LinkChooser(const ArenaMetric &metric, uint32_t most, std::pmr::memory_resource *memory);
 
     /* Chooses up to `want` nodes of `pool`, which is sorted, without repetition and without the
      * anchor itself; all of the pool if it is no larger. Returns them in the order of choice, valid
@@ -78,7 +77,6 @@ private:
     };
     bool passes(const Anchor &anchor, const Candidate &c, State *state, float threshold);
 
-    const Arena &arena_;
     const ArenaMetric &metric_;
     std::pmr::vector<State> states_;
     std::pmr::vector<ArenaId> chosen_;

@@ -10,7 +10,7 @@ constexpr Oid kInt8Less = 412;
 
 class ContextSwitch {
 public:
-    static constexpr bool kAbandonable = true;
+    [[maybe_unused]] static constexpr bool kAbandonable = true;
     explicit ContextSwitch(MemoryContext context) : caller_(MemoryContextSwitchTo(context)) {}
     ContextSwitch(const ContextSwitch &) = delete;
     ContextSwitch &operator=(const ContextSwitch &) = delete;
