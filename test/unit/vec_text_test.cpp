@@ -78,6 +78,8 @@ TEST(VecText, Errors) {
         {"[1.2.3]", TextError::kSyntax, 4},
         {"[1]]", TextError::kJunk, 3},
         {"[1] x", TextError::kJunk, 4},
+        {"[1]\xc2\xa0", TextError::kJunk, 3},
+        {"[\xd9\xa1]", TextError::kSyntax, 1},
         {"[1e39]", TextError::kOutOfRange, 1},
         {"[1, -1e39]", TextError::kOutOfRange, 4},
         {"[0x1p128]", TextError::kOutOfRange, 1},
