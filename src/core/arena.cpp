@@ -23,11 +23,6 @@ uint32_t base_capacity(const ArenaShape &shape) {
     return static_cast<uint32_t>(round_up(ids * sizeof(ArenaId), kLine) / sizeof(ArenaId));
 }
 
-uint32_t node_bytes(const ArenaShape &shape) {
-    return static_cast<uint32_t>(sizeof(ArenaNode) + round_up(shape.dim, kLine) +
-                                 base_capacity(shape) * sizeof(ArenaId));
-}
-
 /* Units of one upper layer's links: a count and the ids. */
 uint32_t upper_units(const ArenaShape &shape) {
     return static_cast<uint32_t>(round_up((1 + shape.upper_slots) * sizeof(ArenaId), kUnit) /
@@ -51,6 +46,11 @@ void NodeLock::wait() {
         else if (tries > 16)
             std::this_thread::yield();
     }
+}
+
+uint32_t Arena::node_bytes(const ArenaShape &shape) {
+    return static_cast<uint32_t>(sizeof(ArenaNode) + round_up(shape.dim, kLine) +
+                                 base_capacity(shape) * sizeof(ArenaId));
 }
 
 size_t Arena::min_bytes(const ArenaShape &shape) {

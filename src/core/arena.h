@@ -77,6 +77,8 @@ static_assert(sizeof(TidPiece) == 64);
 
 class Arena {
 public:
+    /* Bytes of a node without its upper layers. */
+    static uint32_t node_bytes(const ArenaShape &shape);
     /* The fewest bytes format() accepts. */
     static size_t min_bytes(const ArenaShape &shape);
     /* Makes `memory` (64-byte aligned) an empty arena. At least min_bytes(). */

@@ -40,12 +40,20 @@ size_t arena_bytes_within(const CreateOptions &options, size_t budget, uint32_t 
     return std::max(least, bytes / 64 * 64);
 }
 
-BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &options,
+size_t arena_bytes_per_row(const CreateOptions &options) {
+    const ArenaShape shape = arena_shape(options);
+    /* A node has 1 / (m - 1) upper layers on average. */
+    const size_t upper = (shape.upper_slots + 8) * sizeof(ArenaId) / (options.m - 1) + 1;
+    return Arena::node_bytes(shape) + sizeof(uint32_t) + upper;
+}
+
+BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &options, Poll poll,
                          std::pmr::memory_resource *memory)
     : arena_(arena),
       space_(space),
       m_(options.m),
       ef_(options.ef_construction),
+      poll_(poll),
       metric_(arena, space),
       chooser_(metric_, options.ef_construction + kFar + 1024, memory),
       query_(memory),

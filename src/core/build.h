@@ -27,12 +27,17 @@ ArenaShape arena_shape(const CreateOptions &options);
 /* The arena that `workers` workers can share so that all of it stays within `budget` bytes: arena and
  * what each worker needs besides. At least Arena::min_bytes(). */
 size_t arena_bytes_within(const CreateOptions &options, size_t budget, uint32_t workers);
+/* What a row with a node of its own takes in the arena, on average. */
+size_t arena_bytes_per_row(const CreateOptions &options);
+
+/* What long steps call now and then, holding nothing: an interrupt point. May not return. */
+using Poll = void (*)();
 
 /* One process' or thread's part in a build. Abandonable. */
 class BuildWorker {
 public:
     /* All outlive the object. `space` has one centre. */
-    BuildWorker(Arena &arena, const Space &space, const CreateOptions &options,
+    BuildWorker(Arena &arena, const Space &space, const CreateOptions &options, Poll poll,
                 std::pmr::memory_resource *memory);
 
     enum class Added {
@@ -92,6 +97,7 @@ private:
     const Space &space_;
     const uint32_t m_;
     const uint32_t ef_;
+    const Poll poll_;
     ArenaMetric metric_;
     LinkChooser chooser_;
     Query query_;
@@ -120,11 +126,13 @@ public:
 };
 
 /* The number that ef_search is multiplied by so that beams ordered by estimates find what beams of
- * ef_search ordered by exact distances find (decision 11).  Measured on a sample of the rows. */
+ * ef_search ordered by exact distances find (decision 11).  Measured on a sample of the rows; 0 if
+ * they are too few to tell. */
 float measure_beam_factor(const Arena &arena, const Space &space, const CreateOptions &options,
-                          std::pmr::memory_resource *memory);
+                          Poll poll, std::pmr::memory_resource *memory);
 
-/* Writes a finished graph as a complete index. `centre`: dim floats, or null for the origin. */
+/* Writes a finished graph as a complete index. `centre`: dim floats, or null for the origin;
+ * `beam_factor` 0: not known. */
 void write_graph(const BuildWorker &worker, const Arena &arena, const Space &space,
                  const CreateOptions &options, const float *centre, float beam_factor,
                  BulkWriter &writer, std::pmr::memory_resource *memory);

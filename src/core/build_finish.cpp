@@ -8,6 +8,7 @@ namespace hnsw::core {
 namespace {
 
 constexpr uint32_t kNodesPerRun = 256;
+constexpr uint32_t kNodesPerPoll = 4096;
 
 }  // namespace
 
@@ -57,6 +58,8 @@ void BuildWorker::flood(ArenaId from, ArenaId parent) {
     for (ArenaId at = from; at != parent;) {
         ArenaNode &n = arena_.node(at);
         LinkList list = arena_.links(at, 0);
+        if (n.cursor == 0 && n.place % kNodesPerPoll == 0)
+            poll_();
         if (n.cursor >= list.count->load(std::memory_order_relaxed)) {
             at = n.parent;
             continue;
@@ -114,6 +117,8 @@ uint32_t BuildWorker::connect() {
     flood(entry.node, kNoArenaNode);
     for (ArenaId id = 0; id < nodes; id++) {
         const ArenaNode &n = arena_.node(id);
+        if (id % kNodesPerPoll == 0)
+            poll_();
         if (n.place == ArenaNode::kUnplaced && !n.discarded())
             flood(id, find_parent(id));
     }

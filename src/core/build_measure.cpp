@@ -11,6 +11,7 @@ namespace hnsw::core {
 namespace {
 
 constexpr uint32_t kSample = 128;
+constexpr uint32_t kFewest = 1000; /* nodes; fewer say nothing about the index they grow into */
 constexpr uint32_t kNeighbours = 10;
 constexpr uint32_t kEf = 40;       /* the width compared: the default of hnsw.ef_search */
 constexpr uint32_t kTruthEf = 200; /* what stands in for the true neighbours */
@@ -100,11 +101,13 @@ private:
 }  // namespace
 
 float measure_beam_factor(const Arena &arena, const Space &space, const CreateOptions &options,
-                          std::pmr::memory_resource *memory) {
+                          Poll poll, std::pmr::memory_resource *memory) {
     using By = SampleSearch::By;
     const uint32_t nodes = arena.node_count();
-    if (!space.has_codes() || nodes <= kEf)
+    if (!space.has_codes())
         return 1;
+    if (nodes < kFewest)
+        return 0;
     const IndexLayouts layouts = layouts_of(options);
     SampleSearch search(arena, space, layouts.base, memory);
     struct Sample {
@@ -117,8 +120,9 @@ float measure_beam_factor(const Arena &arena, const Space &space, const CreateOp
         return std::upper_bound(found.begin(), end, limit) - found.begin();
     };
     ptrdiff_t enough = 0;
-    const uint32_t stride = std::max(1u, nodes / kSample);
+    const uint32_t stride = nodes / kSample;
     for (ArenaId id = 0; id < nodes; id += stride) {
+        poll();
         if (arena.node(id).discarded())
             continue;
         std::span<const float> truth = search.run(id, By::kDistance, kTruthEf);
@@ -128,15 +132,26 @@ float measure_beam_factor(const Arena &arena, const Space &space, const CreateOp
         enough += hits(search.run(id, By::kDistance, kEf), sample.back().limit);
     }
     enough -= static_cast<ptrdiff_t>(kTolerance * kNeighbours * static_cast<double>(sample.size()));
-    for (float factor : kFactors) {
+    auto good = [&](float factor) {
         const auto width = static_cast<size_t>(std::ceil(kEf * factor));
         ptrdiff_t found = 0;
-        for (const Sample &s : sample)
+        for (const Sample &s : sample) {
+            poll();
             found += hits(search.run(s.id, By::kEstimate, width), s.limit);
-        if (found >= enough)
-            return factor;
+        }
+        return found >= enough;
+    };
+    /* Wider beams find more: the smallest factor by bisection. */
+    const float *first = std::begin(kFactors);
+    const float *last = std::end(kFactors) - 1;
+    while (first < last) {
+        const float *middle = first + (last - first) / 2;
+        if (good(*middle))
+            last = middle;
+        else
+            first = middle + 1;
     }
-    return kFactors[std::size(kFactors) - 1];
+    return *first;
 }
 
 }  // namespace hnsw::core

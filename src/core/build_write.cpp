@@ -120,7 +120,8 @@ private:
         MetaPage &meta = meta_of(page_.data());
         if (has_centre)
             meta.centre[0] = 1;
-        meta.beam_factor = beam_factor;
+        if (beam_factor != 0)
+            meta.beam_factor = beam_factor;
         const Arena::Entry entry = arena_.entry();
         if (!entry.none()) {
             meta.entry_base = base_id(entry.node);

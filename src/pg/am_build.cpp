@@ -1,72 +1,177 @@
-// CREATE INDEX: an empty index filled row by row.
-#include "core/insert.h"
-#include "pg/am.h"
+// CREATE INDEX: the leader's course, from the sample to the log record; and empty indexes.
+#include "pg/am_build.h"
 
 namespace hnsw::pg {
 
 namespace {
 
-struct BuildState {
-    OpenIndex *opened;
-    core::Inserter *inserter;
+// The sample that the centre is the mean of: so many blocks, evenly spread, and of each no more
+// than so many rows (a block of TOASTed vectors holds many).
+constexpr BlockNumber kSampleBlocks = 128;
+constexpr int kSampleRowsPerBlock = 16;
+
+struct Sample {
+    core::Space *space;
+    double *sum;  // dim coordinates
+    uint32_t dim;
+    uint64_t summed = 0;  // rows in it
+    uint64_t rows = 0;    // rows seen
+    int in_block = 0;
+    BlockNumber blocks = 0;
     MemoryContext row;
-    double tuples;
 };
 
-void insert_row(Relation, ItemPointer tid, Datum *values, bool *isnull, bool, void *arg) {
-    auto *state = static_cast<BuildState *>(arg);
-    MemoryContext caller = MemoryContextSwitchTo(state->row);
+void sample_row(Relation, ItemPointer, Datum *values, bool *isnull, bool, void *arg) {
+    auto *sample = static_cast<Sample *>(arg);
+    sample->rows++;
+    if (isnull[0] || sample->in_block++ >= kSampleRowsPerBlock)
+        return;
+    MemoryContext caller = MemoryContextSwitchTo(sample->row);
     void *copy;
-    const float *value =
-        isnull[0] ? nullptr : read_vector(values[0], state->opened->index.meta().dim, &copy);
-    state->inserter->insert(value, {.block = ItemPointerGetBlockNumber(tid),
-                                    .offset = ItemPointerGetOffsetNumber(tid)});
+    const float *value = read_vector(values[0], sample->dim, &copy);
+    sample->summed += sample->space->accumulate(value, sample->sum) ? 1 : 0;
     MemoryContextSwitchTo(caller);
-    MemoryContextReset(state->row);
-    state->tuples++;
+    MemoryContextReset(sample->row);
 }
 
-void build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive,
-                    void *arg) {
-    entry<insert_row>(index, tid, values, isnull, alive, arg);
+void sample_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive,
+                     void *arg) {
+    entry<sample_row>(index, tid, values, isnull, alive, arg);
 }
 
-void create_fork(Relation index, ForkNumber fork) {
-    core::CreateOptions options = create_options(index);
-    BufferStore store(index, nullptr, BufferStore::Purpose::kBulk, nullptr, fork);
-    core::create_empty_index(store, options);
+Sample take_sample(MemoryContext context, Relation heap, Relation index, IndexInfo *info,
+                   const core::CreateOptions &create) {
+    auto *memory = create_in_context<McxtResource>(context, context);
+    Sample sample{};
+    sample.space = create_in_context<core::Space>(context, create.metric, create.dim, 0u,
+                                                  uint64_t{0}, core::Space::Centres{}, memory);
+    sample.sum =
+        static_cast<double *>(MemoryContextAllocZero(context, create.dim * sizeof(double)));
+    sample.dim = create.dim;
+    sample.row = AllocSetContextCreate(context, "hnsw sample row", ALLOCSET_DEFAULT_SIZES);
+    const BlockNumber blocks = RelationGetNumberOfBlocks(heap);
+    sample.blocks = std::min(blocks, kSampleBlocks);
+    for (BlockNumber i = 0; i < sample.blocks; i++) {
+        CHECK_FOR_INTERRUPTS();
+        sample.in_block = 0;
+        auto block = static_cast<BlockNumber>(uint64_t{i} * blocks / sample.blocks);
+        table_index_build_range_scan(heap, index, info, false, false, false, block, 1,
+                                     sample_callback, &sample, nullptr);
+    }
+    return sample;
+}
+
+// Bytes of the arena: as many as `budget` allows, but no more than the rows can need.
+size_t arena_bytes(const core::CreateOptions &create, const Sample &sample, BlockNumber blocks,
+                   size_t budget, uint32_t processes, bool shared) {
+    size_t allowed = core::arena_bytes_within(create, budget, processes);
+    // Private memory that is not touched costs nothing; a segment is allocated whole.
+    double rows = shared && sample.blocks > 0
+                      ? 1.2 * static_cast<double>(sample.rows) * blocks / sample.blocks
+                      : static_cast<double>(blocks) * MaxHeapTuplesPerPage;
+    double needed = (rows + 4096) * static_cast<double>(core::arena_bytes_per_row(create));
+    return needed < static_cast<double>(allowed) ? std::max(core::arena_bytes_within(create, 0, 1),
+                                                            static_cast<size_t>(needed) / 64 * 64)
+                                                 : allowed;
+}
+
+void build_serially(MemoryContext context, Relation heap, Relation index, IndexInfo *info,
+                    BuildShared *shared, size_t bytes) {
+    McxtResource memory(context);
+    void *arena = memory.allocate(bytes, 64);
+    core::Arena::format(arena, bytes, core::arena_shape(shared->create));
+    auto *part = create_in_context<BuildPart>(context, context, shared, arena, heap, index);
+    part->enter();
+    part->scan(info, nullptr, true);
+    part->finish();
+}
+
+void build_in_parallel(MemoryContext context, Relation heap, Relation index, IndexInfo *info,
+                       ParallelBuild *build) {
+    auto *part =
+        create_in_context<BuildPart>(context, context, build->shared, build->arena, heap, index);
+    if (parallel_leader_participation || build->workers == 0) {
+        part->enter();
+        part->scan(info, table_beginscan_parallel(heap, build->scan), true);
+    }
+    wait_for_workers(build);
+    part->finish();
+}
+
+IndexBuildResult *make_result(IndexInfo *info, BuildShared *shared) {
+    auto *result = static_cast<IndexBuildResult *>(palloc(sizeof(IndexBuildResult)));
+    result->heap_tuples = shared->heap_rows;
+    result->index_tuples = static_cast<double>(shared->rows.load());
+    info->ii_BrokenHotChain |= shared->broken_hot_chain;
+    return result;
 }
 
 }  // namespace
 
 IndexBuildResult *am_build(Relation heap, Relation index, IndexInfo *info) {
-    create_fork(index, MAIN_FORKNUM);
+    if (RelationGetNumberOfBlocks(index) != 0)
+        elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(index));
+    const core::CreateOptions create = create_options(index);
     MemoryContext context =
         AllocSetContextCreate(CurrentMemoryContext, "hnsw build", ALLOCSET_DEFAULT_SIZES);
-    BuildState state{};
-    state.row = AllocSetContextCreate(context, "hnsw build row", ALLOCSET_DEFAULT_SIZES);
-    state.opened = OpenIndex::open(context, index, heap, BufferStore::Purpose::kBulk);
-    state.inserter = create_in_context<core::Inserter>(context, state.opened->index,
-                                                       state.opened->core_context(),
-                                                       state.opened->index.meta().ef_construction);
-    double rows =
-        table_index_build_scan(heap, index, info, true, true, build_callback, &state, nullptr);
+    pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, kPhaseInitializing);
+
+    Sample sample = take_sample(context, heap, index, info, create);
+    float *centre = nullptr;
+    // An inner product has no use for a centre: it is not the same for all vectors shifted alike.
+    if (create.metric != core::Metric::kInnerProduct && sample.summed > 0) {
+        centre = static_cast<float *>(MemoryContextAlloc(context, create.dim * sizeof(float)));
+        for (uint32_t i = 0; i < create.dim; i++)
+            centre[i] = static_cast<float>(sample.sum[i] / static_cast<double>(sample.summed));
+    }
+
+    const size_t budget = size_t{1024} * static_cast<size_t>(maintenance_work_mem);
+    const BlockNumber blocks = RelationGetNumberOfBlocks(heap);
+    int workers = planned_build_workers(heap, index, info);
+    ParallelBuild build;
+    IndexBuildResult *result;
+    if (workers > 0 &&
+        begin_parallel_build(&build, heap, index, info, create, centre, workers,
+                             arena_bytes(create, sample, blocks, budget,
+                                         static_cast<uint32_t>(workers) + 1, true))) {
+        build_in_parallel(context, heap, index, info, &build);
+        result = make_result(info, build.shared);
+        end_parallel_build(&build);
+    } else {
+        auto *shared =
+            static_cast<BuildShared *>(MemoryContextAlloc(context, BuildShared::bytes(create.dim)));
+        init_build_shared(shared, heap, index, info->ii_Concurrent, create, centre);
+        build_serially(context, heap, index, info, shared,
+                       arena_bytes(create, sample, blocks, budget, 1, false));
+        result = make_result(info, shared);
+    }
     if (RelationNeedsWAL(index))
         log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
-
-    auto *result = static_cast<IndexBuildResult *>(palloc(sizeof(IndexBuildResult)));
-    result->heap_tuples = rows;
-    result->index_tuples = state.tuples;
     MemoryContextDelete(context);
     return result;
 }
 
 void am_build_empty(Relation index) {
-    create_fork(index, INIT_FORKNUM);
+    core::CreateOptions options = create_options(index);
+    BufferStore store(index, nullptr, BufferStore::Purpose::kBulk, nullptr, INIT_FORKNUM);
+    core::create_empty_index(store, options);
     log_newpage_range(index, INIT_FORKNUM, 0, RelationGetNumberOfBlocksInFork(index, INIT_FORKNUM),
                       true);
 }
 
-char *am_build_phase_name(int64) { return nullptr; }
+char *am_build_phase_name(int64 phase) {
+    switch (phase) {
+        case kPhaseInitializing:
+            return pstrdup("initializing");
+        case kPhaseLoading:
+            return pstrdup("loading tuples");
+        case kPhaseFinishing:
+            return pstrdup("finishing the graph");
+        case kPhaseWriting:
+            return pstrdup("writing pages");
+        default:
+            return nullptr;
+    }
+}
 
 }  // namespace hnsw::pg

@@ -90,6 +90,18 @@ inline void complete_amroutine([[maybe_unused]] IndexAmRoutine *am,
                                [[maybe_unused]] void (*insert_cleanup)(Relation, IndexInfo *)) {
 #if PG_VERSION_NUM >= 170000
     am->aminsertcleanup = insert_cleanup;
+    am->amcanbuildparallel = true;
+#endif
+}
+
+// Number of workers CREATE INDEX should ask for: from 17 on the server has planned them, before it
+// does so for btree indexes only.
+inline int planned_build_workers([[maybe_unused]] Relation heap, [[maybe_unused]] Relation index,
+                                 [[maybe_unused]] IndexInfo *info) {
+#if PG_VERSION_NUM >= 170000
+    return info->ii_ParallelWorkers;
+#else
+    return plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(index));
 #endif
 }
 

@@ -1,0 +1,116 @@
+// CREATE INDEX in the server: what the processes that build one index together share, and what each
+// of them does.  am_build.cpp is the leader's course, am_build_part.cpp the part every process
+// plays, am_build_parallel.cpp how workers come to be.
+//
+// A build goes through stages.  kMemory: rows go into the arena.  When it is full (kFull) every
+// process waits with the row in its hands; the last one to arrive writes the graph out (kWriting)
+// and from then on (kPages) rows are inserted into the pages.  Most builds end in kMemory, and the
+// leader writes.
+#pragma once
+
+#include "core/build.h"
+#include "core/insert.h"
+#include "pg/am.h"
+
+namespace hnsw::pg {
+
+// Values of pg_stat_progress_create_index.phase after "building index: ".
+enum BuildPhase : int64 {
+    kPhaseInitializing = PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE,
+    kPhaseLoading,
+    kPhaseFinishing,
+    kPhaseWriting,
+};
+
+enum class BuildStage : int { kMemory, kFull, kWriting, kPages };
+
+// In shared memory for a parallel build; dim floats of the centre follow it.
+struct BuildShared {
+    Oid heap;
+    Oid index;
+    bool concurrent;
+    bool has_centre;
+    dsm_handle arena_handle;
+    core::CreateOptions create;
+
+    slock_t mutex;  // protects what follows
+    BuildStage stage;
+    int adding;        // processes that still add rows to the arena
+    int workers_done;  // workers that have scanned their share
+    double heap_rows;  // of the processes that are done
+    bool broken_hot_chain;
+    ConditionVariable changed;  // of stage and workers_done
+
+    std::atomic<uint64_t> rows;  // indexed so far
+
+    static size_t bytes(uint32_t dim) { return sizeof(BuildShared) + dim * sizeof(float); }
+    float *centre() { return reinterpret_cast<float *>(this + 1); }
+};
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+// Fills *shared. `centre` may be null.
+void init_build_shared(BuildShared *shared, Relation heap, Relation index, bool concurrent,
+                       const core::CreateOptions &create, const float *centre);
+
+// One process' part. Lives in a memory context and is abandoned with it.
+class BuildPart {
+public:
+    // `arena` is formatted and, like `shared`, outlives the object.
+    BuildPart(MemoryContext context, BuildShared *shared, void *arena, Relation heap,
+              Relation index);
+
+    // Takes part in the stages; before scan().
+    void enter();
+    // Scans the table, or with `scan` this process' share of it, and adds its rows. Leaves the
+    // stages at the end. Reports progress if `leader`.
+    void scan(IndexInfo *info, TableScanDesc scan, bool leader);
+    // The leader, when everyone has left: writes the index if no one has yet.
+    void finish();
+
+private:
+    static void add_row_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
+                                 bool alive, void *part);
+    static void add_row(Relation, ItemPointer tid, Datum *values, bool *isnull, bool, void *part);
+
+    void add(const float *value, core::HeapTid tid);
+    BuildStage stage();
+    // No longer adds rows to the arena; `full`: because it is full.
+    void leave(bool full);
+    void wait_for_pages();
+    void write();
+
+    BuildShared *shared_;
+    Relation heap_;
+    Relation index_;
+    MemoryContext context_;
+    MemoryContext row_;
+    McxtResource memory_;
+    core::Arena arena_;
+    core::Space space_;
+    core::BuildWorker worker_;
+    core::Inserter *inserter_ = nullptr;  // from kPages on
+    bool leader_ = false;
+};
+
+// What am_build_parallel.cpp gives the leader. All null or 0 if the build is serial.
+struct ParallelBuild {
+    ParallelContext *context = nullptr;
+    BuildShared *shared = nullptr;
+    ParallelTableScanDesc scan = nullptr;
+    dsm_segment *arena_segment = nullptr;
+    void *arena = nullptr;
+    Snapshot snapshot = nullptr;  // registered, or SnapshotAny
+    int workers = 0;              // launched
+};
+
+// Starts up to `workers` workers that share an arena of `arena_bytes`. False, and nothing started,
+// if shared memory or workers cannot be had: then the build is serial.
+bool begin_parallel_build(ParallelBuild *build, Relation heap, Relation index, IndexInfo *info,
+                          const core::CreateOptions &create, const float *centre, int workers,
+                          size_t arena_bytes);
+// Waits until all workers have scanned their share; raises the error of one that failed.
+void wait_for_workers(ParallelBuild *build);
+// Ends the workers and frees the shared memory.
+void end_parallel_build(ParallelBuild *build);
+
+}  // namespace hnsw::pg
