@@ -74,7 +74,8 @@ inline Buffer extend_relation(Relation relation, ForkNumber fork) {
     target.rel = relation;
     return ExtendBufferedRel(target, fork, nullptr, EB_LOCK_FIRST);
 #else
-    bool shared = !RELATION_IS_LOCAL(relation);
+    // Not RELATION_IS_LOCAL(): parallel workers extend an index their leader has just created.
+    bool shared = !RelationUsesLocalBuffers(relation);
     if (shared)
         LockRelationForExtension(relation, ExclusiveLock);
     Buffer buffer = ReadBufferExtended(relation, fork, P_NEW, RBM_NORMAL, nullptr);
