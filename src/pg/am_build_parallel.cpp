@@ -24,19 +24,14 @@ bool is_shortage(const ErrorData *edata) {
 // Runs `call`, which allocates shared memory; false if there is not enough of it.
 template <typename F>
 bool had(F &&call) {
-    ErrorData *shortage = nullptr;
-    try {
-        pg_call(call);
-    } catch (const PgError &error) {
-        if (!is_shortage(error.edata))
-            throw;
-        shortage = error.edata;
-    }
-    if (shortage == nullptr)
+    ErrorData *error = pg_try(call);
+    if (error == nullptr)
         return true;
+    if (!is_shortage(error))
+        ReThrowError(error);
     ereport(DEBUG1,
-            (errmsg_internal("hnsw build goes on without shared memory: %s", shortage->message)));
-    FreeErrorData(shortage);
+            (errmsg_internal("hnsw build goes on without shared memory: %s", error->message)));
+    FreeErrorData(error);
     return false;
 }
 

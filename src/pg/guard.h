@@ -89,6 +89,17 @@ auto pg_call(F &&call) {
     }
 }
 
+// Calls `call`, a noexcept callable without a result that may ereport. Returns null, or the error,
+// for callers with another way when the first fails; what the server's error left behind must be
+// harmless until the transaction ends.
+template <typename F>
+ErrorData *pg_try(F &&call) {
+    static_assert(std::is_nothrow_invocable_r_v<void, F &>);
+    static_assert(is_abandonable<std::remove_reference_t<F>>, "capture by reference");
+    return detail::try_call([](void *f) { (*static_cast<std::remove_reference_t<F> *>(f))(); },
+                            &call);
+}
+
 }  // namespace hnsw::pg
 
 // Defines the SQL-callable C symbol hnsw_<sqlname>: HNSW_FUNCTION(sqlname, fn), where fn is a
