@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What demo/run and test/run have in common: finding or installing what is missing, a user who may
-# run a server, building and installing the extension, and throwaway clusters that leave nothing.
-# Sourced, never run.
+# What demo/run, test/run and bench/run have in common: finding or installing what is missing, a user
+# who may run a server, building and installing the extension, and throwaway clusters that leave
+# nothing. Sourced, never run.
 
 HNSW_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -220,6 +220,52 @@ install_extension() {
             return
         fi
     done
+}
+
+# ---------------------------------------------------------------------------- private servers
+
+# private_server pg_config: sets SERVER_CONFIG to the pg_config of a copy of that installation, in
+# which the extension can be installed without touching the original or needing any rights.
+# PostgreSQL finds its files relative to its programs, so copies of the programs and links to all
+# the rest are enough.
+private_server() {
+    local bindir=$1 prefix copy=$WORK/server-$((++servers)) folder
+    bindir=$("$1" --bindir)
+    prefix=$(dirname "$bindir")
+    for folder in "$prefix" "$("$1" --sharedir)"; do
+        [ ! -d "$copy$folder" ] || continue
+        mkdir -p "$copy$(dirname "$folder")"
+        cp -rs "$folder" "$copy$folder"
+    done
+    for folder in "$prefix"/../../*.libs; do        # where wheels keep libraries
+        [ ! -d "$folder" ] || ln -s "$folder" "$copy$(dirname "$(dirname "$prefix")")/"
+    done
+    folder=$("$1" --includedir-server)
+    if [ ! -e "$copy$folder" ]; then
+        mkdir -p "$copy$(dirname "$folder")"
+        ln -s "$folder" "$copy$folder"
+    fi
+    rm -r "$copy$bindir"
+    cp -r "$bindir" "$copy$bindir"
+    find "$copy" \( -name hnsw.so -o -name hnsw.control -o -name 'hnsw--*.sql' \) -delete
+    SERVER_CONFIG=$copy$bindir/pg_config
+    chmod -R go+rX "$copy"
+    ! is_root || chown -R -h "$SERVER_USER" "$copy"
+}
+servers=0
+
+# make_server pg_config variant [make argument…]: BUILD and SERVER_CONFIG, the one installed in the
+# other.
+make_server() {
+    local pg_config=$1 variant=$2
+    shift 2
+    build_extension "$variant" "$pg_config" "$@" >"$WORK/make.log" 2>&1 || {
+        cat "$WORK/make.log"
+        return 1
+    }
+    cat "$WORK/make.log"
+    private_server "$pg_config"
+    as_server_user make -s -C "$BUILD" install PG_CONFIG="$SERVER_CONFIG" "$@"
 }
 
 # ---------------------------------------------------------------------------------- clusters

@@ -1,0 +1,161 @@
+"""Datasets: rows, queries and a metric, from files, from the demo or from a seeded generator."""
+
+import csv
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+L2 = "l2"
+COSINE = "cosine"
+SUFFIXES = {".fvecs": (np.float32, 4), ".hvecs": (np.float16, 2), ".bvecs": (np.uint8, 1)}
+
+
+@dataclass
+class Dataset:
+    """Vectors are float32, a row each; true_ids, if known, the exact neighbours, nearest first."""
+
+    name: str
+    metric: str
+    base: np.ndarray
+    queries: np.ndarray
+    true_ids: np.ndarray | None = None
+
+    @property
+    def dimensions(self):
+        return self.base.shape[1]
+
+    def shortened(self, rows, queries):
+        """The first rows and queries; the neighbours known hold only for all rows."""
+        kept = self.true_ids if rows is None or rows >= len(self.base) else None
+        return Dataset(
+            self.name,
+            self.metric,
+            self.base[:rows],
+            self.queries[:queries],
+            None if kept is None else kept[:queries],
+        )
+
+
+def read_vectors(path):
+    """A .fvecs, .hvecs or .bvecs file: an int32 dimension before the values of each row."""
+    dtype, size = SUFFIXES[path.suffix]
+    dimensions = int(np.fromfile(path, np.int32, 1)[0])
+    rows = np.fromfile(path, dtype).reshape(-1, dimensions + 4 // size)
+    return np.ascontiguousarray(rows[:, 4 // size :], np.float32)
+
+
+def read_ids(path):
+    """An .ivecs file."""
+    count = int(np.fromfile(path, np.int32, 1)[0])
+    return np.fromfile(path, np.int32).reshape(-1, count + 1)[:, 1:]
+
+
+def write_vectors(path, vectors):
+    """An .fvecs file."""
+    rows = np.empty((len(vectors), vectors.shape[1] + 1), np.float32)
+    rows[:, 0] = np.array([vectors.shape[1]], np.int32).view(np.float32)[0]
+    rows[:, 1:] = vectors
+    rows.tofile(path)
+
+
+def _only(folder, *patterns):
+    """The file of the folder that matches the first of the patterns that any does."""
+    for pattern in patterns:
+        found = sorted(p for p in folder.glob(pattern) if "dist" not in p.name)
+        if found:
+            return found[0]
+    return None
+
+
+def _vector_file(folder, role):
+    names = [stem + suffix for suffix in SUFFIXES for stem in (role, "*_" + role)]
+    return _only(folder, *names)
+
+
+def from_folder(folder, metric=None):
+    """A folder of base.*, query.* and perhaps gt_<metric>.ivecs or *_groundtruth.ivecs."""
+    base, query = _vector_file(folder, "base"), _vector_file(folder, "query")
+    if base is None or query is None:
+        return None
+    truth = _only(folder, "gt_l2.ivecs", "gt_cos.ivecs", "*groundtruth.ivecs")
+    if metric is None:
+        metric = COSINE if truth is not None and "cos" in truth.name else L2
+    ids = None if truth is None else read_ids(truth)
+    return Dataset(folder.name, metric, read_vectors(base), read_vectors(query), ids)
+
+
+def from_hdf5(path, metric=None):
+    """A file in the layout of ann-benchmarks: datasets train, test and neighbors."""
+    import h5py
+
+    with h5py.File(path) as file:
+        distance = str(file.attrs.get("distance", "euclidean"))
+        return Dataset(
+            path.stem,
+            metric or (COSINE if distance in ("angular", "cosine") else L2),
+            np.asarray(file["train"], np.float32),
+            np.asarray(file["test"], np.float32),
+            np.asarray(file["neighbors"], np.int32) if "neighbors" in file else None,
+        )
+
+
+def from_path(path, metric=None):
+    """All datasets of a file or folder, itself one or a folder of several."""
+    path = Path(path)
+    if path.suffix in (".hdf5", ".h5"):
+        return [from_hdf5(path, metric)]
+    if not path.is_dir():
+        raise SystemExit(f"bench/run: {path} is neither a folder nor an HDF5 file")
+    found = from_folder(path, metric)
+    if found is not None:
+        return [found]
+    found = [from_hdf5(p, metric) for p in sorted(path.glob("*.h*5"))]
+    for folder in sorted(p for p in path.iterdir() if p.is_dir()):
+        dataset = from_folder(folder, metric)
+        if dataset is not None:
+            found.append(dataset)
+    if not found:
+        raise SystemExit(f"bench/run: no dataset in {path}")
+    return found
+
+
+def _embeddings(lines):
+    return np.array([np.fromstring(r["embedding"][1:-1], sep=",") for r in csv.DictReader(lines)])
+
+
+def demo(folder):
+    """The rows and questions of the demo."""
+    with gzip.open(folder / "packages.csv.gz", "rt", encoding="utf-8") as lines:
+        base = _embeddings(lines)
+    with open(folder / "queries.csv", encoding="utf-8") as lines:
+        queries = _embeddings(lines)
+    return Dataset("demo-384", COSINE, base.astype(np.float32), queries.astype(np.float32))
+
+
+def clustered(rows, queries=500, dimensions=128, seed=1):
+    """Gaussian clusters of uneven sizes, each a blob of few directions within a larger space.
+
+    The clusters, their shapes and the queries do not depend on the number of rows, so that more
+    rows make the same space denser.
+    """
+    shapes, source = np.random.default_rng(seed), np.random.default_rng(seed + 1)
+    clusters, inner = 200, 12
+    centres = shapes.standard_normal((clusters, dimensions)).astype(np.float32)
+    axes = shapes.standard_normal((clusters, inner, dimensions)).astype(np.float32)
+    axes *= shapes.uniform(0.1, 0.5, (clusters, inner, 1)).astype(np.float32)
+    weights = 1 / np.arange(1, clusters + 1) ** 0.7
+
+    def draw(count):
+        out = np.empty((count, dimensions), np.float32)
+        chosen = source.choice(clusters, count, p=weights / weights.sum())
+        for cluster in range(clusters):
+            members = np.flatnonzero(chosen == cluster)
+            spread = source.standard_normal((len(members), inner)).astype(np.float32)
+            noise = source.standard_normal((len(members), dimensions)).astype(np.float32)
+            out[members] = centres[cluster] + spread @ axes[cluster] + 0.05 * noise
+        return out
+
+    asked = draw(queries)
+    return Dataset(f"clustered-{dimensions}-{rows // 1000}k", L2, draw(rows), asked)

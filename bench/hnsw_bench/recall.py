@@ -1,0 +1,75 @@
+"""Exact distances, recall by distance, and cost at a given recall."""
+
+import math
+
+import numpy as np
+
+K = 10
+SLACK = 1e-6  # distances closer than this part of each other are one
+
+
+def _unit(vectors):
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norms > 0, norms, 1)
+
+
+def _distances(dataset, query, ids):
+    """Distances of one query to rows, in double precision, in an order-preserving scale."""
+    rows = dataset.base[ids].astype(np.float64)
+    query = query.astype(np.float64)
+    if dataset.metric == "cosine":
+        rows, query = _unit(rows), query / (np.linalg.norm(query) or 1)
+    return ((rows - query) ** 2).sum(axis=1)
+
+
+def _nearest(dataset, count):
+    """Ids of about the count nearest rows, by single precision: enough to hold the K nearest."""
+    base, queries = dataset.base, dataset.queries
+    if dataset.metric == "cosine":
+        base, queries = _unit(base), _unit(queries)
+    count = min(count, len(base) - 1)
+    norms = (base * base).sum(axis=1)
+    for start in range(0, len(queries), 100):
+        scores = norms - 2 * (queries[start : start + 100] @ base.T)
+        yield from np.argpartition(scores, count, axis=1)[:, :count]
+
+
+class Truth:
+    """The distance that the K-th nearest row of each query has."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+        candidates = dataset.true_ids
+        if candidates is None:
+            candidates = _nearest(dataset, 10 * K)
+        self.limits = [
+            np.sort(_distances(dataset, query, ids))[K - 1] * (1 + SLACK) + 1e-12
+            for query, ids in zip(dataset.queries, candidates)
+        ]
+
+    def recall(self, ids):
+        """The part of the K nearest that the ids of each query hold, averaged."""
+        hits = 0
+        for query, limit, found in zip(self.dataset.queries, self.limits, ids):
+            found = np.unique(np.asarray(found[:K], np.int64))
+            if len(found):
+                hits += int((_distances(self.dataset, query, found) <= limit).sum())
+        return hits / (K * len(ids))
+
+
+def cost_at(points, target):
+    """The cost at a recall, from (recall, cost) points in the order of growing effort.
+
+    Interpolated between the two points around it, on the logarithms of the cost and of what is
+    missing to full recall. The first point where it has more already; None where none reaches it.
+    """
+    before = None
+    for recall, cost in points:
+        if recall >= target:
+            if before is None or before[0] >= recall:
+                return cost
+            low, high, here = (math.log(1 - min(r, 1 - 1e-5)) for r in (before[0], recall, target))
+            part = (here - low) / (high - low)
+            return math.exp(math.log(before[1]) * (1 - part) + math.log(cost) * part)
+        before = (recall, cost)
+    return None

@@ -1,0 +1,185 @@
+"""One server with a type vector and an access method hnsw: ours, or the peer's."""
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import psycopg
+from psycopg import sql
+
+from . import datasets
+
+OPERATORS = {
+    "l2": ("<->", "vector_l2_ops"),
+    "cosine": ("<=>", "vector_cosine_ops"),
+}
+# What every measured session says, on both sides alike.
+SETTINGS = {
+    "jit": "off",
+    "synchronous_commit": "off",
+    "maintenance_work_mem": "2GB",
+    "max_parallel_workers_per_gather": "0",
+    "client_min_messages": "warning",
+}
+
+
+@dataclass
+class Cost:
+    """What a statement took: seconds by the clock, processor seconds of client and server."""
+
+    count: int
+    wall: float
+    cpu: float
+
+
+class Clock:
+    """Processor time of a server's process: the clock that clock_getcpuclockid(3) gives."""
+
+    def __init__(self, pid):
+        self.id = ~pid << 3 | 2
+
+    def seconds(self):
+        return time.clock_gettime(self.id)
+
+
+def _ended_children(pid):
+    """Processor seconds of the ended children of a process, such as parallel workers."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[13]) + int(fields[14])) / 100
+
+
+def _parent(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return int(file.read().rsplit(")", 1)[1].split()[1])
+
+
+class Server:
+    """A database of our own on a server, named name in every table and plot."""
+
+    def __init__(self, name, dsn, extension, sqlbench, folder):
+        self.name, self.extension = name, extension
+        self.sqlbench, self.folder = sqlbench, folder
+        self.admin_dsn = dsn
+        self.database = "hnsw_bench"
+        self.create_database(self.database)
+        self.dsn = psycopg.conninfo.make_conninfo(dsn, dbname=self.database)
+        self.connect()
+        self.run(f"CREATE EXTENSION {extension}")
+        self.version = self.value(
+            "SELECT extversion FROM pg_extension WHERE extname = %s", [extension]
+        )
+
+    def create_database(self, name, options=""):
+        with psycopg.connect(self.admin_dsn, autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(name)))
+            admin.execute(sql.SQL("CREATE DATABASE {} " + options).format(sql.Identifier(name)))
+
+    def drop_database(self, name):
+        with psycopg.connect(self.admin_dsn, autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(name)))
+
+    def connect(self, **settings):
+        """The session of everything that sqlbench does not measure."""
+        self.connection = psycopg.connect(self.dsn, autocommit=True, prepare_threshold=0)
+        for name, value in (SETTINGS | settings).items():
+            self.connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        self.pid = self.connection.info.backend_pid
+        self.clock = Clock(self.pid)
+
+    def close(self):
+        self.connection.close()
+        self.drop_database(self.database)
+
+    def run(self, statement, parameters=None):
+        return self.connection.execute(statement, parameters)
+
+    def value(self, statement, parameters=None):
+        return self.run(statement, parameters).fetchone()[0]
+
+    def timed(self, statement):
+        """The Cost of a statement, parallel workers included."""
+        postmaster = _parent(self.pid)
+        workers, server, wall = _ended_children(postmaster), self.clock.seconds(), time.monotonic()
+        self.run(statement)
+        wall, server = time.monotonic() - wall, self.clock.seconds() - server
+        return Cost(1, wall, server + _ended_children(postmaster) - workers)
+
+    # ------------------------------------------------------------------------------- a dataset
+
+    def load(self, dataset, table="items", rows=None):
+        """A table of the first rows (id int4, embedding), without an index."""
+        self.run(f"DROP TABLE IF EXISTS {table}")
+        self.run(
+            f"CREATE TABLE {table} (id int4 PRIMARY KEY, embedding vector({dataset.dimensions}))"
+            " WITH (autovacuum_enabled = off)"
+        )
+        vectors = dataset.base[:rows].astype(">f4")
+        head = np.array([dataset.dimensions, 0], ">i2").tobytes()
+        with self.connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
+            copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+            size = (4 + 4 * dataset.dimensions).to_bytes(4, "big")
+            for number, vector in enumerate(vectors):
+                copy.write(
+                    b"\0\2\0\0\0\4" + number.to_bytes(4, "big") + size + head + vector.tobytes()
+                )
+            copy.write(b"\xff\xff")
+        self.run(f"VACUUM (FREEZE, ANALYZE) {table}")
+
+    def create_index(self, dataset, parameters, table="items", **settings):
+        """Builds the index anew and returns its Cost."""
+        opclass = OPERATORS[dataset.metric][1]
+        self.run(f"DROP INDEX IF EXISTS {table}_embedding")
+        for name, value in settings.items():
+            self.connection.execute("SELECT set_config(%s, %s, false)", [name, str(value)])
+        cost = self.timed(
+            f"CREATE INDEX {table}_embedding ON {table} USING hnsw (embedding {opclass})"
+            f" WITH (m = {parameters.m}, ef_construction = {parameters.ef_construction})"
+        )
+        for name in settings:
+            value = SETTINGS.get(name)
+            self.run(f"SET {name} = '{value}'" if value else f"RESET {name}")
+        return cost
+
+    def index_bytes(self, table="items"):
+        return self.value(f"SELECT pg_relation_size('{table}_embedding')")
+
+    def nearest(self, dataset, parameter="$1", table="items", k=10):
+        """The statement that is measured."""
+        operator = OPERATORS[dataset.metric][0]
+        return f"SELECT id FROM {table} ORDER BY embedding {operator} {parameter} LIMIT {k}"
+
+    # ------------------------------------------------------------------------------ sqlbench
+
+    def vector_file(self, dataset, role):
+        """The queries or rows of a dataset as a file for sqlbench."""
+        path = self.folder / f"{dataset.name}-{role}.fvecs"
+        if not path.exists():
+            datasets.write_vectors(path, getattr(dataset, role))
+        return path
+
+    def start(self, mode, dataset, statement, settings, *arguments):
+        """A running sqlbench."""
+        role = "queries" if mode == "search" else "base"
+        command = [self.sqlbench, mode, "--dsn", self.dsn, "--sql", statement]
+        command += ["--vectors", str(self.vector_file(dataset, role))]
+        for name, value in (SETTINGS | settings).items():
+            command += ["--set", f"{name}={value}"]
+        return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
+
+    def measure(self, *arguments):
+        return finish(self.start(*arguments))
+
+
+def finish(process):
+    """What a sqlbench printed, a list of objects."""
+    output = process.communicate()[0]
+    if process.returncode != 0:
+        raise SystemExit("bench/run: the measuring client failed")
+    return json.loads(output)
+
+
+def cost_of(entry):
+    return Cost(entry["count"], entry["wall"], entry["client"] + entry["server"])

@@ -1,0 +1,305 @@
+/*
+ * The measuring client: sends vectors to a server as a fast client would (libpq, a prepared
+ * statement, binary parameters and results) and prints what that cost, as JSON on stdout.  An
+ * interpreter between the clock and the server would cost as much as the search itself.
+ *
+ *   sqlbench search --dsn D --vectors F --sql "SELECT id … $1 …" [--set name=value]…
+ *                   [--sweep name=v1,v2,…] [--queries N] [--seconds S] [--ids]
+ *   sqlbench insert --dsn D --vectors F --sql "INSERT … $1::int, $2" [--set name=value]…
+ *                   --from A --to B [--batch N]
+ *
+ * search sends every query of F (.fvecs) once for each value of the swept setting, or over and over
+ * for S seconds; insert sends rows A to B-1 of F, N to a transaction.  Of each value, or of the
+ * rows, it prints their number, wall, client and server seconds, and, if asked, the ids (the first
+ * column, an int4) that came back.  The server must run on this machine: its processor time is that
+ * of the backend's own clock.  Called by bench/run.
+ */
+#include <libpq-fe.h>
+#include <sys/types.h>
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace {
+
+[[noreturn]] void die(const std::string &message) {
+    std::fprintf(stderr, "sqlbench: %s\n", message.c_str());
+    std::exit(1);
+}
+
+struct Options {
+    std::string mode, dsn, vectors, sql, sweep;
+    std::vector<std::string> settings;
+    size_t queries = SIZE_MAX, from = 0, to = 0, batch = 1;
+    double seconds = 0;
+    bool ids = false;
+};
+
+Options parse(int argc, char **argv) {
+    Options options;
+    if (argc < 2)
+        die("usage: sqlbench search|insert --dsn D --vectors F --sql S …");
+    options.mode = argv[1];
+    for (int i = 2; i < argc; ++i) {
+        std::string name = argv[i];
+        if (name == "--ids") {
+            options.ids = true;
+            continue;
+        }
+        if (++i == argc)
+            die(name + " needs a value");
+        std::string value = argv[i];
+        if (name == "--dsn")
+            options.dsn = value;
+        else if (name == "--vectors")
+            options.vectors = value;
+        else if (name == "--sql")
+            options.sql = value;
+        else if (name == "--sweep")
+            options.sweep = value;
+        else if (name == "--set")
+            options.settings.push_back(value);
+        else if (name == "--queries")
+            options.queries = std::stoul(value);
+        else if (name == "--from")
+            options.from = std::stoul(value);
+        else if (name == "--to")
+            options.to = std::stoul(value);
+        else if (name == "--batch")
+            options.batch = std::max(1ul, std::stoul(value));
+        else if (name == "--seconds")
+            options.seconds = std::stod(value);
+        else
+            die("unknown option " + name);
+    }
+    return options;
+}
+
+uint32_t big_endian(uint32_t value) {
+    return std::endian::native == std::endian::little ? __builtin_bswap32(value) : value;
+}
+
+/** The rows of an .fvecs file as binary vector parameters: int16 dimensions, int16 0, floats. */
+class Vectors {
+public:
+    explicit Vectors(const std::string &path) {
+        std::ifstream file(path, std::ios::binary);
+        uint32_t dimensions = 0;
+        std::vector<uint32_t> row;
+        while (file.read(reinterpret_cast<char *>(&dimensions), sizeof dimensions)) {
+            row.resize(dimensions + 1);
+            if (!file.read(reinterpret_cast<char *>(row.data() + 1), dimensions * 4))
+                break;
+            for (size_t i = 1; i <= dimensions; ++i)
+                row[i] = big_endian(row[i]);
+            row[0] = big_endian(dimensions << 16);
+            rows_.push_back(row);
+        }
+        if (rows_.empty())
+            die("no vectors in " + path);
+    }
+    [[nodiscard]] size_t size() const { return rows_.size(); }
+    [[nodiscard]] const char *data(size_t i) const {
+        return reinterpret_cast<const char *>(rows_[i].data());
+    }
+    [[nodiscard]] int bytes(size_t i) const { return static_cast<int>(rows_[i].size() * 4); }
+
+private:
+    std::vector<std::vector<uint32_t>> rows_;
+};
+
+double seconds_of(clockid_t clock) {
+    timespec now{};
+    if (clock_gettime(clock, &now) != 0)
+        die("cannot read a processor's clock");
+    return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+using Result = std::unique_ptr<PGresult, decltype(&PQclear)>;
+
+/** A connection that ends the program at the first error. */
+class Connection {
+public:
+    Connection(const Options &options) : connection_(PQconnectdb(options.dsn.c_str()), &PQfinish) {
+        if (PQstatus(get()) != CONNECTION_OK)
+            die(PQerrorMessage(get()));
+        if (clock_getcpuclockid(PQbackendPID(get()), &server_clock_) != 0)
+            die("the server's processes are not on this machine");
+        for (const std::string &setting : options.settings) {
+            size_t equals = setting.find('=');
+            if (equals == std::string::npos)
+                die("--set takes name=value");
+            set(setting.substr(0, equals), setting.substr(equals + 1));
+        }
+        check(PQprepare(get(), "s", options.sql.c_str(), 0, nullptr), PGRES_COMMAND_OK);
+    }
+
+    void set(const std::string &name, const std::string &value) {
+        const char *values[] = {name.c_str(), value.c_str()};
+        check(PQexecParams(get(), "SELECT set_config($1, $2, false)", 2, nullptr, values, nullptr,
+                           nullptr, 0),
+              PGRES_TUPLES_OK);
+    }
+    void command(const char *sql) { check(PQexec(get(), sql), PGRES_COMMAND_OK); }
+
+    Result execute(int parameters, const char *const *values, const int *lengths,
+                   ExecStatusType expected) {
+        static constexpr int kBinary[] = {1, 1};
+        return check(PQexecPrepared(get(), "s", parameters, values, lengths, kBinary, 1), expected);
+    }
+    [[nodiscard]] double server_seconds() const { return seconds_of(server_clock_); }
+
+private:
+    [[nodiscard]] PGconn *get() const { return connection_.get(); }
+    Result check(PGresult *raw, ExecStatusType expected) {
+        Result result(raw, &PQclear);
+        if (PQresultStatus(raw) != expected)
+            die(PQerrorMessage(get()));
+        return result;
+    }
+
+    std::unique_ptr<PGconn, decltype(&PQfinish)> connection_;
+    clockid_t server_clock_{};
+};
+
+/** The three clocks since it was made. */
+class Stopwatch {
+public:
+    explicit Stopwatch(const Connection &connection)
+        : connection_(connection),
+          wall_(seconds_of(CLOCK_MONOTONIC)),
+          client_(seconds_of(CLOCK_PROCESS_CPUTIME_ID)),
+          server_(connection.server_seconds()) {}
+    [[nodiscard]] double wall() const { return seconds_of(CLOCK_MONOTONIC) - wall_; }
+    /** Members of a JSON object. */
+    void print(size_t count) const {
+        double wall_now = wall();
+        double client = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - client_;
+        std::printf("\"count\": %zu, \"wall\": %.6f, \"client\": %.6f, \"server\": %.6f", count,
+                    wall_now, client, connection_.server_seconds() - server_);
+    }
+
+private:
+    const Connection &connection_;
+    double wall_, client_, server_;
+};
+
+std::vector<std::string> split(const std::string &text) {
+    std::vector<std::string> parts;
+    for (size_t at = 0; at <= text.size();) {
+        size_t end = std::min(text.find(',', at), text.size());
+        parts.push_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    return parts;
+}
+
+void print_ids(const std::vector<std::vector<uint32_t>> &ids) {
+    std::printf(", \"ids\": [");
+    for (size_t q = 0; q < ids.size(); ++q) {
+        std::printf("%s[", q == 0 ? "" : ", ");
+        for (size_t i = 0; i < ids[q].size(); ++i) {
+            std::printf("%s%u", i == 0 ? "" : ", ", ids[q][i]);
+        }
+        std::printf("]");
+    }
+    std::printf("]");
+}
+
+/** One value of the swept setting: a few queries to warm up, then the measured ones. */
+void search_once(Connection &connection, const Options &options, const Vectors &vectors) {
+    size_t queries = std::min(options.queries, vectors.size());
+    std::vector<std::vector<uint32_t>> ids(options.ids ? queries : 0);
+    auto send = [&](size_t q) {
+        const char *values[] = {vectors.data(q)};
+        const int lengths[] = {vectors.bytes(q)};
+        return connection.execute(1, values, lengths, PGRES_TUPLES_OK);
+    };
+    // The first executions of a prepared statement are planned one by one.
+    for (size_t q = 0; q < std::min<size_t>(queries, 10); ++q)
+        send(q);
+
+    Stopwatch watch(connection);
+    size_t sent = 0;
+    do {
+        for (size_t q = 0; q < queries; ++q, ++sent) {
+            Result result = send(q);
+            if (!options.ids || sent >= queries)
+                continue;
+            for (int row = 0; row < PQntuples(result.get()); ++row) {
+                uint32_t id = 0;
+                std::memcpy(&id, PQgetvalue(result.get(), row, 0), sizeof id);
+                ids[q].push_back(big_endian(id));
+            }
+        }
+    } while (watch.wall() < options.seconds);
+    watch.print(sent);
+    if (options.ids)
+        print_ids(ids);
+}
+
+void search(Connection &connection, const Options &options, const Vectors &vectors) {
+    if (options.sweep.empty()) {
+        std::printf("[{");
+        search_once(connection, options, vectors);
+        std::printf("}]\n");
+        return;
+    }
+    size_t equals = options.sweep.find('=');
+    if (equals == std::string::npos)
+        die("--sweep takes name=value,value,…");
+    const char *before = "[";
+    for (const std::string &value : split(options.sweep.substr(equals + 1))) {
+        connection.set(options.sweep.substr(0, equals), value);
+        std::printf("%s{\"value\": %s, ", before, value.c_str());
+        search_once(connection, options, vectors);
+        std::printf("}");
+        before = ",\n ";
+    }
+    std::printf("]\n");
+}
+
+void insert(Connection &connection, const Options &options, const Vectors &vectors) {
+    size_t end = std::min(options.to, vectors.size());
+    if (options.from >= end)
+        die("no rows to insert");
+    Stopwatch watch(connection);
+    for (size_t row = options.from; row < end; ++row) {
+        bool grouped = options.batch > 1;
+        if (grouped && (row - options.from) % options.batch == 0)
+            connection.command("BEGIN");
+        uint32_t id = big_endian(static_cast<uint32_t>(row));
+        const char *values[] = {reinterpret_cast<const char *>(&id), vectors.data(row)};
+        const int lengths[] = {sizeof id, vectors.bytes(row)};
+        connection.execute(2, values, lengths, PGRES_COMMAND_OK);
+        if (grouped && ((row + 1 - options.from) % options.batch == 0 || row + 1 == end))
+            connection.command("COMMIT");
+    }
+    std::printf("[{");
+    watch.print(end - options.from);
+    std::printf("}]\n");
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+    Options options = parse(argc, argv);
+    Vectors vectors(options.vectors);
+    Connection connection(options);
+    if (options.mode == "search")
+        search(connection, options, vectors);
+    else if (options.mode == "insert")
+        insert(connection, options, vectors);
+    else
+        die("there is no mode " + options.mode);
+}
