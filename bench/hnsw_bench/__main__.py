@@ -20,7 +20,10 @@ def parse():
     parser.add_argument("--queries", type=int, help="first queries of each dataset")
     parser.add_argument("--m", type=int, default=16)
     parser.add_argument("--ef-construction", type=int, default=64)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if not arguments.recall:
+        parser.error("so far there is only --recall")
+    return arguments
 
 
 def choose_datasets(arguments, root):
@@ -43,9 +46,7 @@ def main():
     ours = Server(
         "hnsw", environment["HNSW_BENCH_DSN"], "hnsw", environment["HNSW_BENCH_CLIENT"], work
     )
-    if arguments.recall:
-        return 0 if recall_mode.run(ours, chosen, arguments) else 1
-    return 0
+    return 0 if recall_mode.run(ours, chosen, arguments) else 1
 
 
 if __name__ == "__main__":

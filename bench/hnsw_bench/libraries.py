@@ -33,7 +33,7 @@ class Hnswlib:
         import hnswlib
 
         self.dataset = dataset
-        self.index = hnswlib.Index("cosine" if dataset.metric == "cosine" else "l2", dataset.dimensions)
+        self.index = hnswlib.Index(dataset.metric, dataset.dimensions)
         self.index.init_index(
             len(dataset.base), M=m, ef_construction=ef_construction, random_seed=SEED
         )

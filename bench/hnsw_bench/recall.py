@@ -44,13 +44,13 @@ class Truth:
             candidates = _nearest(dataset, 10 * K)
         self.limits = [
             np.sort(_distances(dataset, query, ids))[K - 1] * (1 + SLACK) + 1e-12
-            for query, ids in zip(dataset.queries, candidates)
+            for query, ids in zip(dataset.queries, candidates, strict=True)
         ]
 
     def recall(self, ids):
         """The part of the K nearest that the ids of each query hold, averaged."""
         hits = 0
-        for query, limit, found in zip(self.dataset.queries, self.limits, ids):
+        for query, limit, found in zip(self.dataset.queries, self.limits, ids, strict=True):
             found = np.unique(np.asarray(found[:K], np.int64))
             if len(found):
                 hits += int((_distances(self.dataset, query, found) <= limit).sum())

@@ -42,10 +42,10 @@ def compare(server, dataset, parameters):
           f"ef_construction = {parameters.ef_construction}"
           + (", filled by INSERT" if parameters.by_inserts else ""))  # fmt: skip
     print(f"{'ef_search':>10} {'hnswlib':>10} {server.name:>10} {'difference':>11}")
-    for ef, their, our in zip(EFS, theirs, ours):
+    for ef, their, our in zip(EFS, theirs, ours, strict=True):
         mark = "" if our >= their - ALLOWED else "   too low"
         print(f"{ef:>10} {their:>10.4f} {our:>10.4f} {our - their:>+11.4f}{mark}", flush=True)
-    return max(their - our for their, our in zip(theirs, ours))
+    return max(their - our for their, our in zip(theirs, ours, strict=True))
 
 
 def run(server, chosen, parameters):

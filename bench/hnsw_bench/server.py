@@ -73,13 +73,15 @@ class Server:
         )
 
     def create_database(self, name, options=""):
-        with psycopg.connect(self.admin_dsn, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(name)))
-            admin.execute(sql.SQL("CREATE DATABASE {} " + options).format(sql.Identifier(name)))
+        self.drop_database(name)
+        self.administer("CREATE DATABASE {} " + options, name)
 
     def drop_database(self, name):
+        self.administer("DROP DATABASE IF EXISTS {} (FORCE)", name)
+
+    def administer(self, statement, name):
         with psycopg.connect(self.admin_dsn, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(name)))
+            admin.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
     def connect(self, **settings):
         """The session of everything that sqlbench does not measure."""
