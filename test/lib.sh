@@ -120,6 +120,7 @@ choose_server() {
         ! echo '#include <xxhash.h>' | "${CXX:-g++}" -x c++ -fsyntax-only - 2>/dev/null; then
         install_packages make g++ libxxhash-dev
     fi
+    command -v "${CXX:-g++}" >/dev/null || die "CXX names $CXX, but there is no such compiler"
     choose_server_user
 }
 
