@@ -148,9 +148,20 @@ end_work() {
     trap - EXIT
     trap '' INT TERM HUP
     cd /
+    stop_descendants $$
     stop_clusters "$WORK"
     rm -rf "$WORK"
     exit "$status"
+}
+
+# stop_descendants pid: ends what the process started and what that started in turn.
+stop_descendants() {
+    local child
+    # shellcheck disable=SC2013
+    for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do
+        stop_descendants "$child"
+        kill "$child" 2>/dev/null || true
+    done
 }
 
 checksum() { printf '%s' "$1" | cksum | cut -d ' ' -f 1; }
