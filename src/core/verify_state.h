@@ -24,8 +24,10 @@ struct Suspicion {
 };
 using Suspicions = std::pmr::vector<Suspicion>;
 
-[[gnu::format(printf, 5, 6)]] void suspect(Suspicions &out, Severity severity, const char *code,
-                                           NodeId node, const char *format, ...);
+/* Not [[gnu::format]]: gcc 12 then still suggests the attribute. */
+__attribute__((format(printf, 5, 6))) void suspect(Suspicions &out, Severity severity,
+                                                   const char *code, NodeId node,
+                                                   const char *format, ...);
 
 class Verifier {
 public:
