@@ -123,16 +123,22 @@ sub stop_load {
     return $load->{run}->full_result(0);
 }
 
-# Numbers of the processes whose parent is that one.
+# Processes whose parent is that one and which still run: a zombie holds nothing any more.
 sub children_of {
     my ($parent) = @_;
     my @children;
     for my $stat (glob('/proc/[0-9]*/stat')) {
         open(my $file, '<', $stat) or next;
         my $line = <$file> // '';
-        push @children, $1 if $line =~ /^(\d+) \(.*\) \S (\d+)/ && $2 == $parent;
+        push @children, $1 if $line =~ /^(\d+) \(.*\) ([^Z]) (\d+)/ && $3 == $parent;
     }
     return @children;
+}
+
+sub is_running {
+    my ($pid) = @_;
+    open(my $file, '<', "/proc/$pid/stat") or return 0;
+    return (<$file> // '') =~ /^\d+ \(.*\) [^ZX] /;
 }
 
 # kill -9 of the whole server at once. The next $node->start recovers.
@@ -141,13 +147,14 @@ sub kill_server {
     my $postmaster = $node->{_pid};
     kill 'STOP', $postmaster;
     my @children = children_of($postmaster);
-    $node->kill9;
     kill 'KILL', @children;
+    $node->kill9;
+    # The next postmaster asks whether the number of the old one is in use, be it by a zombie.
     for (1 .. 600) {
-        last unless grep { kill 0, $_ } @children;
+        return unless kill(0, $postmaster) || grep { is_running($_) } @children;
         select(undef, undef, undef, 0.05);
     }
-    return;
+    die 'processes of ' . $node->name . ' outlive kill -9';
 }
 
 # kill -9 of one backend: the server (restart_after_crash = on) drops all others and recovers.
