@@ -62,7 +62,7 @@ sub check_clean {
     my ($node, $index, $database) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $found = $node->safe_psql($database // 'postgres',
-        "SELECT * FROM hnsw_check('$index') WHERE lower(severity) = 'error'");
+        "SELECT * FROM hnsw_check('$index') WHERE severity = 'error' LIMIT 10");
     is($found, '', $node->name . ": $index is sound");
     return;
 }

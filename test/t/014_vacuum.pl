@@ -8,7 +8,7 @@ use lib "$FindBin::RealBin/../perl";
 use HnswTest;
 use Test::More;
 
-my $kROWS = 20_000;
+my $kROWS = 10_000;
 
 my $node = hnsw_node('vacuum', log_statement => 'none', max_wal_size => '512MB');
 create_generators($node);
@@ -133,7 +133,7 @@ autovacuum_vacuum_cost_delay = 1ms
 });
 $node->reload;
 my $load = start_load($node, clients => 2, seconds => 6, scripts => [
-    'INSERT INTO items SELECT id, v FROM pool OFFSET floor(random() * 30000) LIMIT 20;',
+    'INSERT INTO items SELECT id, v FROM pool OFFSET floor(random() * 15000) LIMIT 20;',
     'DELETE FROM items WHERE ctid IN (SELECT ctid FROM items OFFSET floor(random() * 500) LIMIT 20);',
 ]);
 is(stop_load($load), 0, 'clients beside autovacuum see no error') or diag($load->{out});
