@@ -36,6 +36,11 @@ IndexBulkDeleteResult *vacuum(IndexVacuumInfo *info, IndexBulkDeleteResult *stat
     OpenIndex *opened =
         OpenIndex::open(context, info->index, heap, BufferStore::Purpose::kVacuum, info->strategy);
     core::VacuumResult result = work(*opened, vacuum_memory_limit());
+    // What was freed is stamped with the next transaction id and can be recycled once that is past.
+    // Where nobody else writes it would never be, so this VACUUM takes it (truncating a table does
+    // so too); a parallel worker may not.
+    if (result.nodes_freed > 0 && !IsInParallelMode())
+        GetCurrentTransactionId();
     MemoryContextSwitchTo(caller);
     MemoryContextDelete(context);
     table_close(heap, NoLock);
