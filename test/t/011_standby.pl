@@ -4,8 +4,6 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../perl";
 use HnswTest;
 use Test::More;
 
