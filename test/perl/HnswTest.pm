@@ -28,7 +28,7 @@ sub hnsw_node {
     my ($name, %settings) = @_;
     my $node = PostgreSQL::Test::Cluster->new($name);
     $node->init(allows_streaming => 1);
-    %settings = (autovacuum => 'off', %settings);
+    %settings = (autovacuum => 'off', log_error_verbosity => 'verbose', %settings);
     $node->append_conf('postgresql.conf', "$_ = '$settings{$_}'\n") for sort keys %settings;
     $node->start;
     $node->safe_psql('postgres', 'CREATE EXTENSION hnsw');
