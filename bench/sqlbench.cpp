@@ -4,14 +4,15 @@
  * interpreter between the clock and the server would cost as much as the search itself.
  *
  *   sqlbench search --dsn D --vectors F --sql "SELECT id … $1 …" [--set name=value]…
- *                   [--sweep name=v1,v2,…] [--queries N] [--seconds S] [--ids]
+ *                   [--sweep name=v1,v2,…] [--queries N] [--seconds S] [--ids] [--wait]
  *   sqlbench insert --dsn D --vectors F --sql "INSERT … $1::int, $2" [--set name=value]…
- *                   --from A --to B [--batch N]
+ *                   --from A --to B [--batch N] [--wait]
  *
  * search sends every query of F (.fvecs) once for each value of the swept setting, or over and over
  * for S seconds; insert sends rows A to B-1 of F, N to a transaction.  Of each value, or of the
  * rows, it prints their number, wall, client and server seconds, and, if asked, the ids (the first
- * column, an int4) that came back.  The server must run on this machine: its processor time is that
+ * column, an int4) that came back.  With --wait it says "ready" when connected and begins at the
+ * first line of its input, so that several begin together.  The server must run on this machine: its processor time is that
  * of the backend's own clock.  Called by bench/run.
  */
 #include <libpq-fe.h>
@@ -42,7 +43,7 @@ struct Options {
     std::vector<std::string> settings;
     size_t queries = SIZE_MAX, from = 0, to = 0, batch = 1;
     double seconds = 0;
-    bool ids = false;
+    bool ids = false, wait = false;
 };
 
 Options parse(int argc, char **argv) {
@@ -54,6 +55,10 @@ Options parse(int argc, char **argv) {
         std::string name = argv[i];
         if (name == "--ids") {
             options.ids = true;
+            continue;
+        }
+        if (name == "--wait") {
+            options.wait = true;
             continue;
         }
         if (++i == argc)
@@ -296,6 +301,12 @@ int main(int argc, char **argv) {
     Options options = parse(argc, argv);
     Vectors vectors(options.vectors);
     Connection connection(options);
+    if (options.wait) {
+        std::puts("ready");
+        std::fflush(stdout);
+        if (std::getchar() == EOF)
+            return 0;
+    }
     if (options.mode == "search")
         search(connection, options, vectors);
     else if (options.mode == "insert")

@@ -48,9 +48,9 @@ class Truth:
         ]
 
     def recall(self, ids):
-        """The part of the K nearest that the ids of each query hold, averaged."""
+        """The part of the K nearest that the ids of the first queries hold, averaged."""
         hits = 0
-        for query, limit, found in zip(self.dataset.queries, self.limits, ids, strict=True):
+        for query, limit, found in zip(self.dataset.queries, self.limits, ids, strict=False):
             found = np.unique(np.asarray(found[:K], np.int64))
             if len(found):
                 hits += int((_distances(self.dataset, query, found) <= limit).sum())
@@ -60,8 +60,8 @@ class Truth:
 def cost_at(points, target):
     """The cost at a recall, from (recall, cost) points in the order of growing effort.
 
-    Interpolated between the two points around it, on the logarithms of the cost and of what is
-    missing to full recall. The first point where it has more already; None where none reaches it.
+    Interpolated between the two points around it, along the logarithm of what is missing to full
+    recall. The first point where it has more already; None where none reaches it.
     """
     before = None
     for recall, cost in points:
@@ -70,6 +70,6 @@ def cost_at(points, target):
                 return cost
             low, high, here = (math.log(1 - min(r, 1 - 1e-5)) for r in (before[0], recall, target))
             part = (here - low) / (high - low)
-            return math.exp(math.log(before[1]) * (1 - part) + math.log(cost) * part)
+            return before[1] * (1 - part) + cost * part
         before = (recall, cost)
     return None

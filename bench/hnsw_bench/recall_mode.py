@@ -9,10 +9,8 @@ ALLOWED = 0.005
 
 def index_recalls(server, dataset, truth, efs):
     """Our recall at each ef, through SQL with the index."""
-    entries = server.measure(
-        "search",
+    entries = server.search(
         dataset,
-        server.nearest(dataset),
         {"enable_seqscan": "off"},
         "--ids",
         "--sweep",
@@ -29,10 +27,7 @@ def compare(server, dataset, parameters):
     if parameters.by_inserts:
         server.load(dataset, rows=0)
         server.create_index(dataset, parameters)
-        server.measure(
-            "insert", dataset, "INSERT INTO items VALUES ($1::int4, $2)", {},
-            "--to", str(len(dataset.base)), "--batch", "1000",
-        )  # fmt: skip
+        server.insert(dataset, 0, len(dataset.base), batch=1000)
     else:
         server.load(dataset)
         server.create_index(dataset, parameters)

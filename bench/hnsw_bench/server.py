@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +62,7 @@ class Server:
 
     def __init__(self, name, dsn, extension, sqlbench, folder):
         self.name, self.extension = name, extension
+        self.is_ours = extension == "hnsw"
         self.sqlbench, self.folder = sqlbench, folder
         self.admin_dsn = dsn
         self.database = "hnsw_bench"
@@ -71,6 +73,7 @@ class Server:
         self.version = self.value(
             "SELECT extversion FROM pg_extension WHERE extname = %s", [extension]
         )
+        self.server_version = self.value("SHOW server_version").split()[0]
 
     def create_database(self, name, options=""):
         self.drop_database(name)
@@ -83,13 +86,34 @@ class Server:
         with psycopg.connect(self.admin_dsn, autocommit=True) as admin:
             admin.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
-    def connect(self, **settings):
+    def connect(self):
         """The session of everything that sqlbench does not measure."""
         self.connection = psycopg.connect(self.dsn, autocommit=True, prepare_threshold=0)
-        for name, value in (SETTINGS | settings).items():
-            self.connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        self.configure()
         self.pid = self.connection.info.backend_pid
         self.clock = Clock(self.pid)
+
+    def configure(self):
+        """Makes the session what SETTINGS says."""
+        self.run("RESET ALL")
+        for name, value in SETTINGS.items():
+            self.run("SELECT set_config(%s, %s, false)", [name, value])
+
+    @contextmanager
+    def elsewhere(self, database):
+        """Goes on in a copy of the database, made file by file, not through shared buffers."""
+        home = self.dsn
+        self.connection.close()
+        self.create_database(database, f"TEMPLATE {self.database} STRATEGY file_copy")
+        self.dsn = psycopg.conninfo.make_conninfo(home, dbname=database)
+        self.connect()
+        try:
+            yield
+        finally:
+            self.connection.close()
+            self.drop_database(database)
+            self.dsn = home
+            self.connect()
 
     def close(self):
         self.connection.close()
@@ -169,10 +193,37 @@ class Server:
         command += ["--vectors", str(self.vector_file(dataset, role))]
         for name, value in (SETTINGS | settings).items():
             command += ["--set", f"{name}={value}"]
-        return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def measure(self, *arguments):
         return finish(self.start(*arguments))
+
+    def search(self, dataset, settings, *arguments):
+        """Queries as sqlbench sends them."""
+        return self.measure("search", dataset, self.nearest(dataset), settings, *arguments)
+
+    def insert(self, dataset, first, end, clients=1, batch=1):
+        """Inserts rows first to end - 1 by that many clients at once, and returns the Cost."""
+        edges = np.linspace(first, end, clients + 1).astype(int)
+        running = [
+            self.start(
+                "insert", dataset, "INSERT INTO items VALUES ($1::int4, $2)", {},
+                "--wait", "--batch", str(batch), "--from", str(low), "--to", str(high),
+            )
+            for low, high in zip(edges[:-1], edges[1:], strict=True)
+        ]  # fmt: skip
+        return together(running)
+
+    def search_together(self, dataset, settings, clients, seconds):
+        """The Cost of the queries that so many clients at once send in so many seconds."""
+        arguments = ("--wait", "--seconds", str(seconds))
+        running = [
+            self.start("search", dataset, self.nearest(dataset), settings, *arguments)
+            for _ in range(clients)
+        ]
+        return together(running)
 
 
 def finish(process):
@@ -181,6 +232,18 @@ def finish(process):
     if process.returncode != 0:
         raise SystemExit("bench/run: the measuring client failed")
     return json.loads(output)
+
+
+def together(processes):
+    """Lets processes that wait begin at once, and adds up what they did."""
+    for process in processes:
+        if process.stdout.readline() != "ready\n":
+            raise SystemExit("bench/run: the measuring client failed")
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    costs = [cost_of(finish(process)[0]) for process in processes]
+    return Cost(sum(c.count for c in costs), max(c.wall for c in costs), sum(c.cpu for c in costs))
 
 
 def cost_of(entry):
