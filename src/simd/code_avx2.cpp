@@ -111,7 +111,6 @@ struct V {
 
     using I = __m256i;
     static constexpr size_t kBytes = 32;
-    static constexpr bool kBiased = false;
     using Row = __m256i;
     static I zero_i() { return _mm256_setzero_si256(); }
     static I add_i(I a, I b) { return _mm256_add_epi32(a, b); }

@@ -39,7 +39,6 @@ __m512i popcount_lanes(__m512i x) {
 }
 
 struct V : Base {
-    static constexpr bool kBiased = false;
     using Row = __m512i;
     static Row row(const int8_t *p) { return load_int(p); }
     /* |a| * (b with a's sign): a pair of products is at most 2 * 127^2, within 16 bits. */

@@ -30,8 +30,7 @@ namespace {
 #include "simd/code_avx512.inc"
 
 struct V : Base {
-    /* The instruction multiplies unsigned by signed bytes, so rows are shifted to p + 128. */
-    static constexpr bool kBiased = true;
+    /* The instruction multiplies unsigned by signed bytes, so dot() takes p + 128. */
     using Row = __m512i;
     static __m512i top_bits() { return _mm512_set1_epi8(-128); }
     static Row row(const int8_t *p) { return load_int(p); }

@@ -6,8 +6,12 @@
  * scale * x[i].  A code is `bits` bits, a multiple of 64, bit j of byte j/8 (least significant
  * first) standing for coordinate j.  Pointers need no alignment.  No kernel reads outside its
  * inputs, allocates or fails.  The scalar table is the reference for all others; integer
- * results are identical for every instruction set, float results differ by summation order only
- * (relative error at most (dim / 16 + 64) * 2^-23 of the sum of magnitudes).
+ * results (codes of edges and of vectors among them) and Hadamard transforms are identical for
+ * every instruction set.  Other float results differ by summation order and fused multiply-adds
+ * only: their error is at most (dim / 16 + 64) * 2^-23 of the same sum with every difference
+ * replaced by the sum of its operands' magnitudes, plus dim * 2^-148 where squares fall below
+ * the normal range; estimates are within 4 * 2^-23 of the sum of their terms' magnitudes.  A sum
+ * beyond the range of float is infinite.
  */
 #pragma once
 
@@ -46,7 +50,8 @@ struct CodeKernels {
     /* sum of |q[i] - scale * x[i]| */
     float (*sq8_l1)(const float *q, const int8_t *x, float scale, uint32_t dim);
 
-    /* sum of a[i] * b[i]; elements within -127..127, dim at most 65,536, so no overflow */
+    /* sum of a[i] * b[i]; elements within -127..127 (as in every SQ8 vector and query), dim at most
+     * 65,536, so no overflow */
     int32_t (*i8_dot)(const int8_t *a, const int8_t *b, uint32_t dim);
     /* out[k] = i8_dot(a, rows[k], dim) for k < n; prefetches ahead */
     void (*i8_dot_many)(const int8_t *a, const int8_t *const *rows, uint32_t n, uint32_t dim,

@@ -81,7 +81,6 @@ struct V {
 
     using I = int32x4_t;
     static constexpr size_t kBytes = 16;
-    static constexpr bool kBiased = false;
     using Row = int8x16_t;
     static I zero_i() { return vdupq_n_s32(0); }
     static I add_i(I a, I b) { return vaddq_s32(a, b); }

@@ -1,7 +1,7 @@
 /*
  * The code kernels in portable C++: what the other instruction sets are tested against and what a
- * machine without any of them runs.  Sums of floats use four partial sums, so that their rounding
- * error stays within the bound that simd/code_kernels.h states.
+ * machine without any of them runs.  Sums of floats use eight partial sums, so that their
+ * rounding error stays within the bound that simd/code_kernels.h states.
  */
 #include <bit>
 #include <cmath>
@@ -26,27 +26,34 @@ float rounded(float x) {
     return x;
 }
 
+constexpr uint32_t kPartials = 8;
+
+float total(const float *part) {
+    return ((part[0] + part[1]) + (part[2] + part[3])) +
+           ((part[4] + part[5]) + (part[6] + part[7]));
+}
+
 float sq8_l2(const float *q, const int8_t *x, float scale, uint32_t dim) {
-    float sum[4] = {};
+    float sum[kPartials] = {};
     for (uint32_t i = 0; i < dim; i++) {
         float d = q[i] - scale * x[i];
-        sum[i % 4] += d * d;
+        sum[i % kPartials] += d * d;
     }
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    return total(sum);
 }
 
 float sq8_ip(const float *q, const int8_t *x, uint32_t dim) {
-    float sum[4] = {};
+    float sum[kPartials] = {};
     for (uint32_t i = 0; i < dim; i++)
-        sum[i % 4] += q[i] * x[i];
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        sum[i % kPartials] += q[i] * x[i];
+    return total(sum);
 }
 
 float sq8_l1(const float *q, const int8_t *x, float scale, uint32_t dim) {
-    float sum[4] = {};
+    float sum[kPartials] = {};
     for (uint32_t i = 0; i < dim; i++)
-        sum[i % 4] += std::fabs(q[i] - scale * x[i]);
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        sum[i % kPartials] += std::fabs(q[i] - scale * x[i]);
+    return total(sum);
 }
 
 int32_t i8_dot(const int8_t *a, const int8_t *b, uint32_t dim) {
@@ -63,10 +70,10 @@ void i8_dot_many(const int8_t *a, const int8_t *const *rows, uint32_t n, uint32_
 }
 
 float i8_l1(const int8_t *a, float scale_a, const int8_t *b, float scale_b, uint32_t dim) {
-    float sum[4] = {};
+    float sum[kPartials] = {};
     for (uint32_t i = 0; i < dim; i++)
-        sum[i % 4] += std::fabs(rounded(scale_a * a[i]) - rounded(scale_b * b[i]));
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        sum[i % kPartials] += std::fabs(rounded(scale_a * a[i]) - rounded(scale_b * b[i]));
+    return total(sum);
 }
 
 float from_bf16(uint16_t x) { return std::bit_cast<float>(uint32_t{x} << 16); }
@@ -96,23 +103,21 @@ uint32_t hamming(const uint8_t *a, const uint8_t *b, uint32_t bits) {
 
 EdgeSums edge_code(const int8_t *u, float scale_u, const int8_t *v, float scale_v,
                    const float *shift, uint32_t dim, uint32_t bits, uint8_t *code) {
-    float square[4] = {}, magnitude[4] = {};
+    float square[kPartials] = {}, magnitude[kPartials] = {};
     int32_t dot = 0;
     std::memset(code, 0, bits / 8);
     for (uint32_t i = 0; i < dim; i++) {
         float r = rounded(scale_v * v[i]) - rounded(scale_u * u[i]);
         if (shift != nullptr)
             r += shift[i];
-        square[i % 4] += r * r;
+        square[i % kPartials] += r * r;
         if (i >= bits)
             continue;
-        magnitude[i % 4] += std::fabs(r);
+        magnitude[i % kPartials] += std::fabs(r);
         dot += r >= 0 ? u[i] : -u[i];
         code[i / 8] |= static_cast<uint8_t>((r >= 0) << (i % 8));
     }
-    return {(square[0] + square[1]) + (square[2] + square[3]),
-            (magnitude[0] + magnitude[1]) + (magnitude[2] + magnitude[3]),
-            scale_u * static_cast<float>(dot)};
+    return {total(square), total(magnitude), scale_u * static_cast<float>(dot)};
 }
 
 void hadamard(float *x, uint32_t n) {
@@ -137,7 +142,7 @@ float max_abs(const float *x, uint32_t n) {
 float sq8_encode(const float *x, float inv_scale, float scale, int8_t *out, uint32_t n) {
     /* Adding 1.5 * 2^23 leaves no bits below the unit: rounds as the addition does, to even. */
     constexpr float kMagic = 12582912.0f;
-    float sum[4] = {};
+    float sum[kPartials] = {};
     for (uint32_t i = 0; i < n; i++) {
         float y = rounded(x[i] * inv_scale);
         y = y > -127.0f ? y : -127.0f;
@@ -145,9 +150,9 @@ float sq8_encode(const float *x, float inv_scale, float scale, int8_t *out, uint
         float integer = rounded(y + kMagic) - kMagic;
         out[i] = static_cast<int8_t>(integer);
         float error = x[i] - scale * integer;
-        sum[i % 4] += error * error;
+        sum[i % kPartials] += error * error;
     }
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    return total(sum);
 }
 
 }  // namespace
