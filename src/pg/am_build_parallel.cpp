@@ -9,16 +9,10 @@ constexpr uint64 kKeyShared = 0x484E535700000001;
 constexpr uint64 kKeyScan = 0x484E535700000002;
 constexpr uint64 kKeyQuery = 0x484E535700000003;
 
-// Whether an error means that shared memory is short (a full /dev/shm, too many segments).
-bool is_shortage(const ErrorData *edata) {
-    switch (edata->sqlerrcode) {
-        case ERRCODE_OUT_OF_MEMORY:
-        case ERRCODE_DISK_FULL:
-        case ERRCODE_INSUFFICIENT_RESOURCES:
-            return true;
-        default:
-            return false;
-    }
+// Whether an error is a user's or administrator's wish. Any other one means that shared memory
+// cannot be had: which code that has depends on its type and on the system.
+bool is_cancel(const ErrorData *edata) {
+    return ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
 }
 
 // Runs `call`, which allocates shared memory; false if there is not enough of it.
@@ -27,7 +21,7 @@ bool had(F &&call) {
     ErrorData *error = pg_try(call);
     if (error == nullptr)
         return true;
-    if (!is_shortage(error))
+    if (is_cancel(error))
         ReThrowError(error);
     ereport(DEBUG1,
             (errmsg_internal("hnsw build goes on without shared memory: %s", error->message)));
