@@ -15,10 +15,15 @@ bool is_cancel(const ErrorData *edata) {
     return ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
 }
 
-// Runs `call`, which allocates shared memory; false if there is not enough of it.
+// Runs `call`, which allocates shared memory; false if that cannot be had. A resource owner of its
+// own takes what a failed attempt leaves behind.
 template <typename F>
 bool had(F &&call) {
+    ResourceOwner outer = CurrentResourceOwner;
+    ResourceOwner owner = ResourceOwnerCreate(outer, "hnsw build");
+    CurrentResourceOwner = owner;
     ErrorData *error = pg_try(call);
+    CurrentResourceOwner = outer;
     if (error == nullptr)
         return true;
     if (is_cancel(error))
@@ -26,6 +31,10 @@ bool had(F &&call) {
     ereport(DEBUG1,
             (errmsg_internal("hnsw build goes on without shared memory: %s", error->message)));
     FreeErrorData(error);
+    ResourceOwnerRelease(owner, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
+    ResourceOwnerRelease(owner, RESOURCE_RELEASE_LOCKS, false, false);
+    ResourceOwnerRelease(owner, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
+    ResourceOwnerDelete(owner);
     return false;
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/build.h"
 #include "core/record_io.h"
+#include "core/verify.h"
 #include "core_fixture.h"
 
 namespace hnsw::core::testing {
@@ -130,9 +131,20 @@ struct Shape {
     size_t uppers = 0;
 };
 
+/* What the checker has to say. */
+class Findings final : public FindingSink {
+public:
+    void report(const Finding &finding) override {
+        ADD_FAILURE() << finding.code << " at block " << finding.block << ": " << finding.detail;
+    }
+    void row(HeapTid) override {}
+};
+
 /* Reads every base record by number; checks links, and follows them from the entry point. */
 Shape check_pages(TestIndex &test) {
     Index &index = *test.index;
+    Findings findings;
+    verify(index, test.context, findings);
     Shape shape;
     const MetaPage meta = index.meta();
     const RecordLayout &base = index.layout(RecordClass::kBase);
