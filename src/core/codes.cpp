@@ -120,7 +120,6 @@ Space::Space(Metric metric, uint32_t dim, uint32_t bits, uint64_t rotation_seed,
       rotation_(padded_, rotation_seed, memory),
       centres_(size_t{centres.count} * padded_, memory),
       shifts_(memory),
-      cosines_(bits == 0 ? 0 : bits + 1, memory),
       kernels_(simd::code_kernels()) {
     for (uint32_t c = 0; c < centre_count_; c++) {
         if (centres.coordinates[c] == nullptr)
@@ -129,8 +128,6 @@ Space::Space(Metric metric, uint32_t dim, uint32_t bits, uint64_t rotation_seed,
         std::copy_n(centres.coordinates[c], dim_, to);
         largest_centre_ = std::max<double>(largest_centre_, kernels_.max_abs(to, dim_));
     }
-    for (uint32_t i = 0; i < cosines_.size(); i++)
-        cosines_[i] = static_cast<float>(std::cos(M_PI * i / bits_));
     if (centre_count_ == 2) {
         shifts_.resize(size_t{2} * padded_);
         for (uint32_t i = 0; i < padded_; i++)
@@ -389,11 +386,6 @@ void Space::edge_lengths(const RecordView &record, float *out) const {
         out[i] = std::max(out[i], 0.0f);
 }
 
-float Space::between_edges(const Edge &a, const Edge &b) const {
-    const float cosine = cosines_[kernels_.hamming(a.code, b.code, bits_)];
-    return std::max(0.0f, a.length + b.length - 2 * std::sqrt(a.length * b.length) * cosine);
-}
-
 void Space::decode(const Sq8 &v, double *sum, float *scratch) const {
     for (uint32_t i = 0; i < padded_; i++)
         scratch[i] = v.x[i];
@@ -402,6 +394,17 @@ void Space::decode(const Sq8 &v, double *sum, float *scratch) const {
     const float *centre = &centres_[size_t{v.centre} * padded_];
     for (uint32_t i = 0; i < dim_; i++)
         sum[i] += double{scratch[i]} * v.scale + centre[i];
+}
+
+EdgeAngles::EdgeAngles(uint32_t bits, std::pmr::memory_resource *memory)
+    : kernels_(simd::code_kernels()), bits_(bits), cosines_(bits + 1, memory) {
+    for (uint32_t i = 0; i <= bits && bits != 0; i++)
+        cosines_[i] = static_cast<float>(std::cos(M_PI * i / bits));
+}
+
+float EdgeAngles::between(const Edge &a, const Edge &b) const {
+    const float cosine = cosines_[kernels_.hamming(a.code, b.code, bits_)];
+    return std::max(0.0f, a.length + b.length - 2 * std::sqrt(a.length * b.length) * cosine);
 }
 
 }  // namespace hnsw::core

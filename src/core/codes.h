@@ -153,14 +153,6 @@ public:
     /* Squared lengths |v - u|^2 of all edges of a record, relative to its scale squared, from its
      * codes alone. out: count() floats. Only if has_codes(). */
     void edge_lengths(const RecordView &record, float *out) const;
-    /* Squared distance between two neighbours of a record, in the same unit, from their codes: the
-     * angle between the edges is pi * hamming / bits. */
-    struct Edge {
-        float length; /* squared */
-        const uint8_t *code;
-    };
-    float between_edges(const Edge &a, const Edge &b) const;
-
     /* Adds the value an SQ8 vector stands for to `sum`, dim doubles. scratch: padded floats. */
     void decode(const Sq8 &v, double *sum, float *scratch) const;
 
@@ -179,8 +171,26 @@ private:
     double largest_centre_ = 0;       /* largest coordinate of any centre, absolute */
     std::pmr::vector<float> centres_; /* centre_count * padded, zeros for the origin */
     std::pmr::vector<float> shifts_;  /* R(centre 1 - centre 0), then its negative */
-    std::pmr::vector<float> cosines_; /* by number of differing bits */
     const simd::CodeKernels &kernels_;
+};
+
+/* Distances between the neighbours of one node, from their codes: the angle between two edges is
+ * pi * hamming / bits. */
+class EdgeAngles {
+public:
+    EdgeAngles(uint32_t bits, std::pmr::memory_resource *memory);
+
+    struct Edge {
+        float length; /* squared, as Space::edge_lengths() gives it */
+        const uint8_t *code;
+    };
+    /* Squared distance between the far ends of two edges of a node, in the unit of their lengths. */
+    float between(const Edge &a, const Edge &b) const;
+
+private:
+    const simd::CodeKernels &kernels_;
+    uint32_t bits_;
+    std::pmr::vector<float> cosines_; /* by number of differing bits */
 };
 
 }  // namespace hnsw::core

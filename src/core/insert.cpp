@@ -30,6 +30,7 @@ struct Inserter::Impl {
           chosen(context.memory),
           edit_base(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
           edit_upper(index.store(), index.layouts().upper, RecordClass::kUpper, context.memory),
+          angles(index.space().bits(), context.memory),
           prune(context.memory) {}
 
     /* A record the search has read: what linking to it needs. */
@@ -92,7 +93,7 @@ struct Inserter::Impl {
               vectors(memory),
               others(memory) {}
         std::pmr::vector<std::byte> record; /* the new edge's code, as a record of one slot */
-        std::pmr::vector<Space::Edge> edges;
+        std::pmr::vector<EdgeAngles::Edge> edges;
         std::pmr::vector<float> length;
         std::pmr::vector<float> distance;
         std::pmr::vector<uint32_t> order;
@@ -130,6 +131,7 @@ struct Inserter::Impl {
     std::pmr::vector<uint32_t> chosen; /* indices into pool.candidates */
     RecordEdit edit_base;
     RecordEdit edit_upper;
+    EdgeAngles angles;
     Prune prune;
 };
 
@@ -356,7 +358,7 @@ void Inserter::Impl::replace_coded(RecordEdit &edit, NodeId from) {
     }
     select_neighbours(
         prune.distance.data(), n + 1, n,
-        [&](uint32_t i, uint32_t j) { return space.between_edges(prune.edges[i], prune.edges[j]); },
+        [&](uint32_t i, uint32_t j) { return angles.between(prune.edges[i], prune.edges[j]); },
         prune.chosen);
     uint32_t dropped = n * (n + 1) / 2; /* the one position that was not chosen */
     for (uint32_t position : prune.chosen)
