@@ -13,6 +13,11 @@ namespace hnsw::core {
 
 namespace {
 
+/* The beam of an insert's search is this many times ef_construction. Its candidates are what it
+ * expands, found by estimates; a build evaluates every neighbour exactly, and a narrower beam leaves
+ * an inserted graph behind a built one (docs/performance.md). */
+constexpr uint32_t kCandidateWidth = 3;
+
 /* An index created empty learns its centre from its first nodes, when it has this many. */
 constexpr uint32_t kCentreSample = 256;
 
@@ -222,7 +227,7 @@ void Inserter::Impl::add_first(NodeId *base, HeapTid tid) {
 }
 
 void Inserter::Impl::find_base(EntryPoint from) {
-    graph.start_base(from, ef_construction, false, SIZE_MAX);
+    graph.start_base(from, size_t{kCandidateWidth} * ef_construction, false, SIZE_MAX);
     graph.run_base(pool);
 }
 
