@@ -69,9 +69,7 @@ BEGIN
     END LOOP;
     RAISE NOTICE '% rows', n;
 END $$;
--- locking clauses and modifying statements over the index
-SELECT id FROM t ORDER BY e <-> '[60.1,1]' LIMIT 2 FOR UPDATE;
-SELECT id FROM t ORDER BY e <-> '[60.1,1]' LIMIT 2 FOR UPDATE SKIP LOCKED;
+-- modifying statements over the index (locking ones: test/t/015_row_locks.pl)
 WITH nearest AS (SELECT id FROM t ORDER BY e <-> '[60.1,1]' LIMIT 2)
     DELETE FROM t USING nearest WHERE t.id = nearest.id RETURNING t.id;
 SELECT id FROM t ORDER BY e <-> '[60.1,1]' LIMIT 2;

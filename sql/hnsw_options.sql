@@ -69,7 +69,7 @@ RESET hnsw.max_scan_tuples;
 -- little memory: the exact pass takes over, nothing is missing, nothing comes twice
 SET work_mem = '64kB';
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM t ORDER BY e <-> '[500,3]') s;
-SELECT array_agg(id) FROM (SELECT id FROM t ORDER BY e <-> '[500,3]' LIMIT 5) s;
+SELECT array_agg(id) FROM (SELECT id FROM t ORDER BY e <-> '[500.1,3.2]' LIMIT 5) s;
 
 -- default is unlimited, in a plain session
 \c
