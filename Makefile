@@ -133,7 +133,8 @@ tidy:
 	clang-tidy -p $(BUILD_DIR) --quiet $(sort $(wildcard src/simd/*.cpp src/vec/*.cpp src/core/*.cpp))
 
 # The extension under AddressSanitizer and UBSan: start the server with
-# LD_PRELOAD=$(g++ -print-file-name=libasan.so) and ASAN_OPTIONS=detect_leaks=0.
+# LD_PRELOAD=$(g++ -print-file-name=libasan.so) and ASAN_OPTIONS=detect_leaks=0. Debian's own server
+# hangs at its start under it; test/run has one that does not.
 asan:
 	$(MAKE) clean
 	$(MAKE) all SANITIZE=1
