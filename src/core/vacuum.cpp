@@ -86,10 +86,9 @@ VacuumResult Vacuum::run() {
             break;
     }
     refill_lists();
+    link_unreached(); /* also after inserts only: one may take a node's last link away */
     if (deleted_ == 0 && recyclable_ == 0 && !slots_to_list_)
         return result_;
-    if (deleted_ != 0 || result_.records_repaired != 0)
-        link_unreached();
     result_.pages_with_free = 0;
     for (BlockNo block = kMetaBlock + 1; block < blocks_; block++) {
         release(block);

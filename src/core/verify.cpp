@@ -67,6 +67,15 @@ Verifier::Verifier(Index &index, const Context &context, FindingSink &sink)
 }
 
 void Verifier::run() {
+    if (check_meta(PageRef(store_, kMetaBlock).data()) != MetaStatus::kOk) {
+        /* Nothing else can be read without it. */
+        sink_.report({.severity = Severity::kError,
+                      .code = "metapage",
+                      .block = kMetaBlock,
+                      .node = kNoNode,
+                      .detail = "not a metapage this version can read"});
+        return;
+    }
     index_.refresh();
     blocks_ = store_.size();
     live_.cover(0, blocks_, index_.layouts().base.per_page);
@@ -269,8 +278,6 @@ void Verifier::check_meta_page() {
         MetaPage meta;
         {
             PageRef page(store_, kMetaBlock);
-            if (check_meta(page.data()) != MetaStatus::kOk)
-                suspect(out, Severity::kError, "metapage", kNoNode, "not a valid metapage");
             meta = meta_of(page.data());
         }
         check_entry(meta, out);
