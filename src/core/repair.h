@@ -81,7 +81,8 @@ private:
     /* The record under repair. */
     RecordClass cls_ = RecordClass::kBase;
     uint32_t level_ = 0;
-    uint64_t addresses_ = 0; /* no record has this address or a higher one */
+    uint32_t live_known_ = 0; /* put in open_ and not known to be gone */
+    uint64_t addresses_ = 0;  /* no record has this address or a higher one */
     Query query_;
     RecordRef base_;
     RecordRef upper_;
