@@ -1,5 +1,6 @@
 /* VACUUM over pages in memory: nothing lost, graph as good as new, space comes back, crashes. */
 #include <atomic>
+#include <mutex>
 #include <thread>
 
 #include "core/index_stats.h"
@@ -413,6 +414,111 @@ TEST_P(RandomOperations, AgreeWithASet) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomOperations, ::testing::Range<uint64_t>(0, 8));
+
+/* Transactions of a test's threads: slots freed while one runs are not filled before it ends. */
+class Transactions {
+public:
+    explicit Transactions(MemStore &store) : store_(store) {}
+    uint64_t begin() {
+        std::lock_guard lock(mutex_);
+        const uint64_t id = store_.transaction++;
+        running_.insert(id);
+        return id;
+    }
+    void end(uint64_t id) {
+        std::lock_guard lock(mutex_);
+        running_.erase(id);
+        store_.oldest_running = running_.empty() ? store_.transaction.load() : *running_.begin();
+    }
+
+private:
+    MemStore &store_;
+    std::mutex mutex_;
+    std::set<uint64_t> running_;
+};
+
+/* Inserts, scans, VACUUMs and the checker at the same time: rows that stay are always found, and
+ * nobody ever sees a broken invariant. */
+TEST(Vacuum, BesideInsertsAndScans) {
+    constexpr uint32_t kDim = 12;
+    constexpr uint64_t kStaying = 200;
+    TestIndex shared({.dim = kDim, .m = 6, .ef_construction = 24});
+    const Vectors values = clustered(1500, kDim, 5, 12);
+    shared.insert(Vectors(values.begin(), values.begin() + kStaying));
+    Transactions transactions(shared.store);
+    std::mutex mutex;
+    std::set<uint64_t> inserted; /* and not yet dead */
+    std::atomic<int> writers{2};
+    auto insert_some = [&](uint64_t first, uint64_t step) {
+        Stats stats;
+        Context context{&shared.memory, &stats};
+        Index index(shared.store, &shared.memory);
+        for (uint64_t row = first; row < values.size(); row += step) {
+            const uint64_t id = transactions.begin();
+            const size_t value = row % 7 == 0 ? row % 40 : row; /* equal rows too */
+            Inserter(index, context, 24).insert(values[value].data(), tid_of(row));
+            transactions.end(id);
+            std::lock_guard lock(mutex);
+            inserted.insert(row);
+        }
+        writers--;
+    };
+    auto scan_until_done = [&] {
+        Stats stats;
+        Context context{&shared.memory, &stats};
+        Index index(shared.store, &shared.memory);
+        VectorSorter sorter;
+        for (uint64_t n = 0; writers > 0; n++) {
+            const uint64_t id = transactions.begin();
+            Scan scan(index, context, sorter);
+            scan.begin(values[n % values.size()].data(), {.ef = 10});
+            std::set<uint64_t> found;
+            ScanRow row;
+            while (scan.next(&row))
+                if (row_of(row.tid) < kStaying)
+                    EXPECT_TRUE(found.insert(row_of(row.tid)).second);
+            EXPECT_EQ(found.size(), kStaying);
+            transactions.end(id);
+        }
+    };
+    auto vacuum_until_done = [&] {
+        Stats stats;
+        Context context{&shared.memory, &stats};
+        Index index(shared.store, &shared.memory);
+        std::mt19937_64 rng(1);
+        while (writers > 0) {
+            DeadSet dead;
+            {
+                std::lock_guard lock(mutex);
+                for (auto it = inserted.begin(); it != inserted.end();)
+                    if (rng() % 2 == 0) {
+                        dead.rows.insert(*it);
+                        it = inserted.erase(it);
+                    } else {
+                        ++it;
+                    }
+            }
+            remove_dead(index, context, kVacuumMemory, dead);
+            Findings findings;
+            verify(index, context, findings);
+            EXPECT_EQ(findings.errors, 0) << findings.text;
+        }
+    };
+    std::vector<std::thread> threads;
+    threads.emplace_back(insert_some, kStaying, 2);
+    threads.emplace_back(insert_some, kStaying + 1, 2);
+    threads.emplace_back(scan_until_done);
+    threads.emplace_back(vacuum_until_done);
+    for (std::thread &thread : threads)
+        thread.join();
+
+    DeadSet none;
+    shared.store.advance_transactions();
+    vacuum(shared, none);
+    for (uint64_t row = 0; row < kStaying; row++)
+        inserted.insert(row);
+    expect_sound(shared, inserted, values[0]);
+}
 
 }  // namespace
 }  // namespace hnsw::core::testing
