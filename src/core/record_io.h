@@ -53,7 +53,9 @@ inline BlockNo *part_table(std::byte *page, const RecordLayout &layout) {
     return reinterpret_cast<BlockNo *>(payload(page) + head_capacity(layout.parts));
 }
 
-inline PartHeader &part_header(std::byte *page) { return *reinterpret_cast<PartHeader *>(payload(page)); }
+inline PartHeader &part_header(std::byte *page) {
+    return *reinterpret_cast<PartHeader *>(payload(page));
+}
 inline const PartHeader &part_header(const std::byte *page) {
     return *reinterpret_cast<const PartHeader *>(payload(page));
 }
