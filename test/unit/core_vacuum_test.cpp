@@ -66,8 +66,9 @@ TEST_P(VacuumShare, LeavesAGraphLikeAFreshOne) {
     expect_sound(index, expected, rows[0]);
     fresh.insert(left);
     /* Small fresh indexes have nodes from when there was little to link to. */
-    if (left.size() >= 2000)
+    if (left.size() >= 2000) {
         EXPECT_LE(degree_distance(index, fresh), 0.05);
+    }
     for (uint32_t ef : {10u, 40u, 200u}) {
         /* The repaired index knows its rows by their old numbers. */
         double hits = 0;
@@ -352,8 +353,9 @@ TEST(Vacuum, ScanReadsAChainThatIsShortened) {
     vacuum(index, dead);
     std::set<uint64_t> found;
     while (scan.next(&row))
-        if (row_of(row.tid) >= 1000)
+        if (row_of(row.tid) >= 1000) {
             EXPECT_TRUE(found.insert(row_of(row.tid)).second);
+        }
     EXPECT_EQ(found, expected);
 }
 
@@ -475,8 +477,9 @@ TEST(Vacuum, BesideInsertsAndScans) {
             std::set<uint64_t> found;
             ScanRow row;
             while (scan.next(&row))
-                if (row_of(row.tid) < kStaying)
+                if (row_of(row.tid) < kStaying) {
                     EXPECT_TRUE(found.insert(row_of(row.tid)).second);
+                }
             EXPECT_EQ(found.size(), kStaying);
             transactions.end(id);
         }
