@@ -6,14 +6,14 @@ import platform
 import sys
 from pathlib import Path
 
-from . import datasets, libraries, recall_mode, report
+from . import datasets, libraries, recall_mode, report, scale_mode
 from .measure import Rounds, say
 from .recall import Truth
 from .results import Results
 from .server import Server
 
-EFS = (10, 14, 20, 28, 40, 56, 80, 112, 160, 240, 320, 480, 640)
-QUICK_EFS = (10, 20, 40, 80, 160, 320)
+EFS = (4, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 240, 320, 480, 640)
+QUICK_EFS = (5, 10, 20, 40, 80, 160, 320)
 COMPARED = (
     "shared_buffers",
     "fsync",
@@ -32,6 +32,7 @@ def parse():
     parser.add_argument("--quick", action="store_true", help="one round of few rows: < 3 minutes")
     parser.add_argument("--peer-dsn", help="a server here with an extension vector to compare with")
     parser.add_argument("--recall", action="store_true", help="only: recall beside hnswlib's")
+    parser.add_argument("--scale", action="store_true", help="only: 500,000 rows beside 10,000")
     parser.add_argument("--by-inserts", action="store_true", help="--recall of an index so filled")
     parser.add_argument("--data", type=Path, help="a dataset, or a folder of some (HNSW_DATA)")
     parser.add_argument("--metric", choices=("l2", "cosine"), help="where the files do not say")
@@ -104,7 +105,10 @@ def benchmark(servers, dataset, arguments, folder):
     ]
     for library in found:
         results.add(library.name, "build, processor s", library.build_seconds)
-    Rounds(servers, dataset, truth, results, arguments).run(found)
+    core = libraries.WithoutServer(
+        os.environ["HNSW_BENCH_CORE"], dataset, truth, servers[0].folder, arguments
+    )
+    Rounds(servers, dataset, truth, results, arguments).run(found, core)
     peer = servers[1].name if len(servers) > 1 else None
     text = "\n\n".join(
         [
@@ -124,8 +128,11 @@ def main():
     arguments = parse()
     root = Path(os.environ["HNSW_BENCH_ROOT"])
     client, work = os.environ["HNSW_BENCH_CLIENT"], Path(os.environ["HNSW_BENCH_WORK"])
-    chosen = choose_datasets(arguments, root)
     servers = [Server("hnsw", os.environ["HNSW_BENCH_DSN"], "hnsw", client, work)]
+    if arguments.scale:
+        scale_mode.run(servers[0], arguments)
+        return 0
+    chosen = choose_datasets(arguments, root)
     if arguments.recall:
         return 0 if recall_mode.run(servers[0], chosen, arguments) else 1
     if arguments.peer_dsn:

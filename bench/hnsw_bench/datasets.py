@@ -60,6 +60,12 @@ def write_vectors(path, vectors):
     rows.tofile(path)
 
 
+def write_ids(path, ids):
+    """An .ivecs file."""
+    ids = np.asarray(ids, np.int32)
+    np.insert(ids, 0, ids.shape[1], axis=1).tofile(path)
+
+
 def _only(folder, *patterns):
     """The file of the folder that matches the first of the patterns that any does."""
     for pattern in patterns:

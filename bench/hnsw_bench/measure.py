@@ -1,6 +1,9 @@
 """The rounds: every side in turn, each index built anew, everything into Results."""
 
+import itertools
 import random
+import threading
+from contextlib import contextmanager
 
 from . import libraries
 from .server import cost_of
@@ -18,6 +21,10 @@ BLOCKS = """
     FROM pg_statio_user_indexes i JOIN pg_statio_user_tables t USING (relid)
     WHERE i.indexrelname = 'items_embedding'"""
 
+CHANGE = """
+    WITH gone AS (DELETE FROM items WHERE id %% 200 = %s RETURNING *)
+    INSERT INTO items SELECT * FROM gone"""
+
 
 def blocks(server):
     """Blocks of the index, the heap and TOAST that were asked for so far."""
@@ -29,6 +36,28 @@ def text_of(vector):
     return "[" + ",".join(map(repr, map(float, vector))) + "]"
 
 
+@contextmanager
+def busy(server):
+    """Meanwhile another session deletes, inserts and vacuums."""
+    done = threading.Event()
+
+    def change():
+        with server.another_session() as session:
+            for part in itertools.cycle(range(200)):
+                if done.is_set():
+                    return
+                session.execute(CHANGE, [part])
+                session.execute("VACUUM items")
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 class Rounds:
     """Measures the sides on a dataset."""
 
@@ -37,7 +66,7 @@ class Rounds:
         self.results, self.options = results, options
         self.efs = {server.name: list(options.efs) for server in servers}
 
-    def run(self, found_libraries):
+    def run(self, found_libraries, without_server):
         for number in range(self.options.rounds):
             order = self.servers if number % 2 == 0 else self.servers[::-1]
             say(f"{self.dataset.name}, round {number + 1}: CREATE INDEX")
@@ -49,11 +78,18 @@ class Rounds:
                     self.sweep(server)
                 for library in found_libraries:
                     self.sweep_library(library)
+            self.sweep_without_server(without_server)
             for server in order:
                 self.other_queries(server)
             say(f"{self.dataset.name}, round {number + 1}: DELETE, VACUUM, INSERT")
             for server in order:
                 self.upkeep(server)
+            say(f"{self.dataset.name}, round {number + 1}: many clients")
+            for server in order:
+                for clients in (2, 16):
+                    with busy(server):
+                        cost = self.clients(server, clients)
+                    self.add(server, f"queries/s amid changes, clients: {clients}", cost)
 
     def add(self, server, what, value, ef=None):
         self.results.add(server.name, what, value, ef)
@@ -101,7 +137,15 @@ class Rounds:
         sweep = "hnsw.ef_search=" + ",".join(map(str, self.efs[server.name]))
         limit = str(self.options.queries)
         entries = server.search(
-            self.dataset, WITH_INDEX, "--ids", "--queries", limit, "--sweep", sweep
+            self.dataset,
+            WITH_INDEX,
+            "--ids",
+            "--seconds",
+            str(libraries.LEAST_SECONDS),
+            "--queries",
+            limit,
+            "--sweep",
+            sweep,
         )
         for entry in entries:
             ef = entry["value"]
@@ -122,12 +166,17 @@ class Rounds:
             self.results.add(library.name, "query, processor s", point.cost, point.ef)
             self.results.add(library.name, "recall", point.recall, point.ef)
 
+    def sweep_without_server(self, core):
+        for point, records in core.sweep(self.worthwhile_so_far(core.name)):
+            self.results.add(core.name, "query, processor s", point.cost, point.ef)
+            self.results.add(core.name, "recall", point.recall, point.ef)
+            self.results.add(core.name, "records", records, point.ef)
+
     def worthwhile_so_far(self, side):
         known = self.results.efs(side)
         return self.worthwhile(side, known) if known else self.options.efs
 
-    def other_queries(self, server):
-        """Blocks of a query, exact scans, one client and two."""
+    def query_blocks(self, server):
         queries = self.dataset.queries[: self.options.block_queries]
         for name, value in WITH_INDEX.items():
             server.run(f"SET {name} = {value}")
@@ -143,6 +192,9 @@ class Rounds:
                 self.add(server, f"{what} blocks of a query", (now - then) / len(queries), ef)
         server.configure()
 
+    def other_queries(self, server):
+        """Blocks of a query, exact scans, one client and two."""
+        self.query_blocks(server)
         entry = server.search(
             self.dataset, WITHOUT_INDEX, "--ids", "--queries", str(EXACT_QUERIES)
         )[0]
@@ -150,8 +202,13 @@ class Rounds:
         self.add(server, "exact recall", self.truth.recall(entry["ids"]))
 
         for clients in (1, 2):
-            cost = server.search_together(self.dataset, WITH_INDEX, clients, CLIENT_SECONDS)
-            self.add(server, f"queries/s by the clock, clients: {clients}", cost.count / cost.wall)
+            rate = self.clients(server, clients)
+            self.add(server, f"queries/s by the clock, clients: {clients}", rate)
+
+    def clients(self, server, clients):
+        """Queries a second, by the clock, of so many clients."""
+        cost = server.search_together(self.dataset, WITH_INDEX, clients, CLIENT_SECONDS)
+        return cost.count / cost.wall
 
     # ------------------------------------------------------------------------------- upkeep
 

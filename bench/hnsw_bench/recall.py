@@ -35,17 +35,19 @@ def _nearest(dataset, count):
 
 
 class Truth:
-    """The distance that the K-th nearest row of each query has."""
+    """The K nearest rows of each query and the distance that the last of them has."""
 
     def __init__(self, dataset):
         self.dataset = dataset
         candidates = dataset.true_ids
         if candidates is None:
             candidates = _nearest(dataset, 10 * K)
-        self.limits = [
-            np.sort(_distances(dataset, query, ids))[K - 1] * (1 + SLACK) + 1e-12
-            for query, ids in zip(dataset.queries, candidates, strict=True)
-        ]
+        self.ids, self.limits = [], []
+        for query, ids in zip(dataset.queries, candidates, strict=True):
+            distances = _distances(dataset, query, ids)
+            order = np.argsort(distances, kind="stable")[:K]
+            self.ids.append(np.asarray(ids)[order])
+            self.limits.append(distances[order[-1]] * (1 + SLACK) + 1e-12)
 
     def recall(self, ids):
         """The part of the K nearest that the ids of the first queries hold, averaged."""

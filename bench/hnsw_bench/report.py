@@ -149,6 +149,10 @@ class Table:
                 self.lines.append(
                     Line(f"{side}: queries/s, two clients ÷ one", two, one, two / one, ">= 1.5")
                 )
+            two, many = (median(side, f"queries/s amid changes, clients: {n}") for n in (2, 16))
+            if two is not None:
+                what = f"{side}: queries/s amid changes, 16 clients ÷ 2"
+                self.lines.append(Line(what, many, two, many / two, ">= 1"))
             one, two = (
                 inverse(median(side, f"INSERT, {how}, wall s"))
                 for how in ("single commits", "two clients")

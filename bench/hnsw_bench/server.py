@@ -88,10 +88,13 @@ class Server:
 
     def connect(self):
         """The session of everything that sqlbench does not measure."""
-        self.connection = psycopg.connect(self.dsn, autocommit=True, prepare_threshold=0)
+        self.connection = self.another_session()
         self.configure()
         self.pid = self.connection.info.backend_pid
         self.clock = Clock(self.pid)
+
+    def another_session(self):
+        return psycopg.connect(self.dsn, autocommit=True, prepare_threshold=0)
 
     def configure(self):
         """Makes the session what SETTINGS says."""
