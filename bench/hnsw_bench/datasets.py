@@ -141,13 +141,13 @@ def demo(folder):
 
 
 def clustered(rows, queries=500, dimensions=128, seed=1):
-    """Gaussian clusters of uneven sizes, each a blob of few directions within a larger space.
+    """Gaussian clusters of uneven sizes, each a blob that a quarter of the directions of its space hold.
 
     The clusters, their shapes and the queries do not depend on the number of rows, so that more
     rows make the same space denser.
     """
     shapes, source = np.random.default_rng(seed), np.random.default_rng(seed + 1)
-    clusters, inner = 200, 12
+    clusters, inner = 100, 32
     centres = shapes.standard_normal((clusters, dimensions)).astype(np.float32)
     axes = shapes.standard_normal((clusters, inner, dimensions)).astype(np.float32)
     axes *= shapes.uniform(0.1, 0.5, (clusters, inner, 1)).astype(np.float32)
