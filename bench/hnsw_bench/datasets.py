@@ -141,7 +141,7 @@ def demo(folder):
 
 
 def clustered(rows, queries=500, dimensions=128, seed=1):
-    """Gaussian clusters of uneven sizes, each a blob that a quarter of the directions of its space hold.
+    """Gaussian clusters of uneven sizes, of a quarter of the dimensions of their space.
 
     The clusters, their shapes and the queries do not depend on the number of rows, so that more
     rows make the same space denser.
