@@ -194,7 +194,8 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
             thread.join();
     };
     in_threads([&] {
-        core::BuildWorker worker(arena, space, create, [] {}, memory);
+        core::BuildWorker worker(
+            arena, space, create, [] {}, memory);
         for (size_t i; (i = next.fetch_add(1)) < base.rows();)
             if (worker.add(base.row(i), tid_of(i)) == core::BuildWorker::Added::kFull)
                 left_over++;
@@ -202,17 +203,20 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
     double t_add = seconds_since(start);
     start = Clock::now();
     in_threads([&] {
-        core::BuildWorker worker(arena, space, create, [] {}, memory);
+        core::BuildWorker worker(
+            arena, space, create, [] {}, memory);
         while (worker.trim_some()) {
         }
     });
     double t_trim = seconds_since(start);
     start = Clock::now();
-    core::BuildWorker worker(arena, space, create, [] {}, memory);
+    core::BuildWorker worker(
+        arena, space, create, [] {}, memory);
     uint32_t nodes = worker.connect();
     double t_connect = seconds_since(start);
     start = Clock::now();
-    float factor = core::measure_beam_factor(arena, space, create, [] {}, memory);
+    float factor = core::measure_beam_factor(
+        arena, space, create, [] {}, memory);
     double t_measure = seconds_since(start);
     start = Clock::now();
     StoreWriter writer(store);

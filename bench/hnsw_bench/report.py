@@ -169,7 +169,7 @@ class Table:
                 )
 
     def text(self):
-        head = f"{'':<58} {OURS:>11} {self.peer or 'other':>11} {'ratio':>8}  goal"
+        head = f"{'':<58} {OURS:>11} {'against':>11} {'ratio':>8}  goal"
         return "\n".join([head, *(line.text() for line in self.lines if line.ours is not None)])
 
 
