@@ -30,13 +30,9 @@ namespace {
 /* A free chunk, its page held in `txn`: from the list of posting pages or a new page. */
 uint32_t take_free_chunk(PageStore &store, PageTxn &txn) {
     constexpr uint32_t per_page = PostingChunk::per_page();
-    BlockNo listed;
-    {
-        PageRef meta(store, kMetaBlock);
-        listed = meta_of(meta.data()).free_posting;
-    }
+    BlockNo listed = first_free_page(store, PageKind::kPosting);
     if (listed != kNoBlock) {
-        const std::byte *page = txn.latch(listed);
+        const std::byte *page = latch_free_page(txn, listed, PageKind::kPosting);
         uint32_t found = kNoNode;
         uint32_t free = 0;
         for (uint32_t slot = 0; slot < per_page; slot++) {
@@ -47,9 +43,9 @@ uint32_t take_free_chunk(PageStore &store, PageTxn &txn) {
             if (found == kNoNode)
                 found = listed * per_page + slot;
         }
-        if (free <= 1 && page_kind(page) == PageKind::kPosting)
+        if (free <= 1)
             take_off_free_list(txn, listed);
-        if (found != kNoNode && page_kind(page) == PageKind::kPosting)
+        if (found != kNoNode)
             return found;
         txn.commit();
     }

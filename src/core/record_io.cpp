@@ -177,16 +177,11 @@ void NewRecord::open() {
  * id_ == kNoNode: the list is empty; otherwise: look again. */
 bool NewRecord::take_from_list() {
     PageKind kind = page_kind_of(cls_);
-    BlockNo block;
-    {
-        PageRef meta(store_, kMetaBlock);
-        MetaPage copy = meta_of(meta.data());
-        block = free_list_head(copy, kind);
-    }
+    BlockNo block = first_free_page(store_, kind);
     id_ = kNoNode;
     if (block == kNoBlock)
         return false;
-    const std::byte *page = txn_.latch(block);
+    const std::byte *page = latch_free_page(txn_, block, kind);
     uint32_t found = layout_.per_page;
     bool more = false;
     for (uint32_t slot = 0; slot < layout_.per_page && !more; slot++) {
@@ -256,12 +251,9 @@ void NewRecord::commit() {
             BlockNo &block = parts_[part - 1];
             std::byte *page;
             if (block == kNoBlock) {
-                BlockNo listed;
-                {
-                    PageRef meta(store_, kMetaBlock);
-                    listed = meta_of(meta.data()).free_part;
-                }
-                if (listed != kNoBlock && txn.latch(listed) != nullptr &&
+                BlockNo listed = first_free_page(store_, PageKind::kPart);
+                if (listed != kNoBlock &&
+                    latch_free_page(txn, listed, PageKind::kPart) != nullptr &&
                     take_off_free_list(txn, listed)) {
                     block = listed;
                     page = txn.modify(block);
@@ -270,6 +262,8 @@ void NewRecord::commit() {
                     page = txn.extend(PageKind::kPart, &block);
                 }
             } else {
+                if (block >= store_.size() || page_kind(txn.latch(block)) != PageKind::kPart)
+                    store_.corrupt(block, "named as part of a record, but of another kind");
                 page = txn.modify(block);
             }
             part_header(page) = {
@@ -301,6 +295,25 @@ BlockNo &free_list_head(MetaPage &meta, PageKind kind) {
     }
 }
 
+BlockNo first_free_page(PageStore &store, PageKind kind) {
+    BlockNo block;
+    {
+        PageRef meta(store, kMetaBlock);
+        MetaPage copy = meta_of(meta.data());
+        block = free_list_head(copy, kind);
+    }
+    if (block != kNoBlock && block >= store.size())
+        store.corrupt(kMetaBlock, "a list of pages with free slots leaves the index");
+    return block;
+}
+
+const std::byte *latch_free_page(PageTxn &txn, BlockNo block, PageKind kind) {
+    const std::byte *page = txn.latch(block);
+    if (page_kind(page) != kind)
+        txn.store().corrupt(block, "on a list of pages with free slots of another kind");
+    return page;
+}
+
 void put_on_free_list(PageTxn &txn, BlockNo block, std::byte *image) {
     if (trailer(image).next != kNotListed)
         return;
@@ -316,6 +329,8 @@ bool take_off_free_list(PageTxn &txn, BlockNo block) {
     if (free_list_head(copy, kind) != block)
         return false;
     PageTrailer &t = trailer(txn.modify(block));
+    if (t.next == kNotListed) /* as the pages of a circle are, once taken off */
+        txn.store().corrupt(block, "first of a list of pages with free slots, but not on it");
     free_list_head(meta_of(txn.modify(kMetaBlock)), kind) = t.next;
     t.next = kNotListed;
     return true;

@@ -163,6 +163,13 @@ inline bool slot_reusable(PageStore &store, uint64_t freed_at) {
 /* Member of MetaPage that heads the list of pages with free slots for a page kind. */
 BlockNo &free_list_head(MetaPage &meta, PageKind kind);
 
+/* The first page with free slots of a kind, kNoBlock = none. Of a list that leaves the index:
+ * corrupt(). */
+BlockNo first_free_page(PageStore &store, PageKind kind);
+
+/* Latches `block`, which first_free_page() gave. corrupt() if it is a page of another kind. */
+const std::byte *latch_free_page(PageTxn &txn, BlockNo block, PageKind kind);
+
 /* Puts `block`, a page held in `txn` and being modified, at the head of its kind's free list
  * unless it is on it. Latches the metapage. */
 void put_on_free_list(PageTxn &txn, BlockNo block, std::byte *image);

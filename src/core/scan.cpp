@@ -103,6 +103,7 @@ struct Scan::Impl final : RecordSink {
     std::pmr::vector<StoredTid> rows;
     size_t next_row = 0;
     BlockNo next_list_block = kNoBlock;
+    BlockNo list_pages = 0; /* read so far: more than there are means a circle */
 };
 
 void Scan::Impl::begin(const float *value) {
@@ -345,6 +346,7 @@ void Scan::Impl::start_list(bool zero_list) {
     next_row = 0;
     PageRef meta(index.store(), kMetaBlock);
     const MetaPage &m = meta_of(meta.data());
+    list_pages = 0;
     next_list_block = zero_list ? m.zero_rows.head : m.null_rows.head;
 }
 
@@ -362,6 +364,8 @@ bool Scan::Impl::next_of_list(ScanRow *row, ScanRow::Kind kind) {
         rows.clear();
         next_row = 0;
         index.store().poll();
+        if (++list_pages > index.store().size())
+            index.store().corrupt(next_list_block, "a TID list runs in a circle");
         PageRef page(index.store(), next_list_block);
         if (page_kind(page.data()) != PageKind::kTidList)
             index.store().corrupt(next_list_block, "not a TID list page");

@@ -123,6 +123,7 @@ public:
     /* Drops changes made so far and releases the pages. */
     void release();
 
+    PageStore &store() { return store_; }
     std::span<TxnPage> pages() { return {pages_, count_}; }
     void *store_state = nullptr; /* the store's own, between the first modify() and the end */
 

@@ -114,6 +114,7 @@ sub start_load {
 
 sub load_running {
     my ($load) = @_;
+    eval { $load->{run}->pump_nb };
     return $load->{run}->pumpable;
 }
 
