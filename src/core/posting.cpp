@@ -1,19 +1,43 @@
 /* Posting chunks and TID lists. */
 #include "core/posting.h"
 
+#include <bit>
 #include <cstring>
 
 namespace hnsw::core {
 
+namespace {
+
+/* Notices that a damaged chain runs in a circle: it comes back to a marker that moves on in ever
+ * longer steps (Brent's algorithm). */
+class CircleWatch {
+public:
+    bool comes_back(uint32_t address) {
+        if (address == marker_)
+            return true;
+        if (std::has_single_bit(++steps_))
+            marker_ = address;
+        return false;
+    }
+
+private:
+    uint32_t marker_ = kNoNode;
+    uint32_t steps_ = 0;
+};
+
+}  // namespace
+
 bool read_postings(PageStore &store, NodeId owner, uint32_t generation, uint32_t first,
                    std::pmr::vector<StoredTid> &out) {
     const size_t before = out.size();
+    CircleWatch watch;
     for (uint32_t address = first; address != kNoNode;) {
         const bool there = chunk_block(address) < store.size();
         PageRef page(store, there ? chunk_block(address) : kMetaBlock);
         const PostingChunk *chunk = chunk_in_page(page.data(), address);
         if (page_kind(page.data()) != PageKind::kPosting || chunk->owner != owner ||
-            chunk->owner_generation != generation || chunk->count > PostingChunk::kTids) {
+            chunk->owner_generation != generation || chunk->count > PostingChunk::kTids ||
+            watch.comes_back(address)) {
             out.resize(before);
             return false;
         }
@@ -110,6 +134,7 @@ void mark_dead(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid) {
         edit.image().head().tid = StoredTid::from(tid, true);
         return;
     }
+    CircleWatch watch;
     for (uint32_t address = head.posting; address != kNoNode;) {
         if (chunk_block(address) >= store.size())
             return;
@@ -117,7 +142,7 @@ void mark_dead(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid) {
         const std::byte *page = txn.latch(chunk_block(address));
         const PostingChunk *chunk = chunk_in_page(page, address);
         if (page_kind(page) != PageKind::kPosting || chunk->owner != owner ||
-            chunk->owner_generation != head.generation)
+            chunk->owner_generation != head.generation || watch.comes_back(address))
             return;
         for (uint32_t i = 0; i < chunk->count && i < PostingChunk::kTids; i++) {
             if (chunk->tids[i].tid() != tid)

@@ -23,7 +23,7 @@ inline BlockNo chunk_block(uint32_t address) { return address / PostingChunk::pe
 
 /* Appends the rows of the chain that starts at `first` to `out`. Latches one chunk's page at a
  * time. False, and `out` as it was: a chunk is not (any longer) the node's, since VACUUM took it out
- * of the chain; read the record again. */
+ * of the chain (read the record again), or the chain is damaged and runs in a circle. */
 bool read_postings(PageStore &store, NodeId owner, uint32_t generation, uint32_t first,
                    std::pmr::vector<StoredTid> &out);
 
