@@ -98,7 +98,8 @@ std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vector
             thread.join();
     };
     in_threads([&] {
-        BuildWorker worker(arena, space, spec.create, [] {}, memory);
+        BuildWorker worker(
+            arena, space, spec.create, [] {}, memory);
         for (uint64_t i; (i = next.fetch_add(1)) < rows.size();) {
             const float *value = null_rows.contains(i) ? nullptr : rows[i].data();
             if (worker.add(value, tid_of(i)) == BuildWorker::Added::kFull) {
@@ -110,13 +111,16 @@ std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vector
     EXPECT_LE(arena.used_bytes(), spec.memory);
     EXPECT_EQ(arena.full(), !left_over.empty());
     in_threads([&] {
-        BuildWorker worker(arena, space, spec.create, [] {}, memory);
+        BuildWorker worker(
+            arena, space, spec.create, [] {}, memory);
         while (worker.trim_some()) {
         }
     });
-    BuildWorker worker(arena, space, spec.create, [] {}, memory);
+    BuildWorker worker(
+        arena, space, spec.create, [] {}, memory);
     worker.connect();
-    float factor = measure_beam_factor(arena, space, spec.create, [] {}, memory);
+    float factor = measure_beam_factor(
+        arena, space, spec.create, [] {}, memory);
     EXPECT_EQ(factor == 0, spec.create.metric != Metric::kL1 && arena.node_count() < 1000);
     EXPECT_LE(factor, 2);
     StoreWriter writer(store);

@@ -109,9 +109,7 @@ std::vector<Damage> page_damages() {
         {"page_kind", kError,
          [](Patient &p) { trailer(p.index.store.raw(p.page_of(PageKind::kPosting))).magic = 1; }},
         {"page_header", kError,
-         [](Patient &p) {
-             p.index.store.raw(p.page_of(PageKind::kBase))[16] = std::byte{7};
-         }},
+         [](Patient &p) { p.index.store.raw(p.page_of(PageKind::kBase))[16] = std::byte{7}; }},
         {"unused_page", kNote,
          [](Patient &p) {
              std::memset(p.index.store.raw(p.add_page(PageKind::kBase)), 0, kPageSize);
@@ -120,8 +118,7 @@ std::vector<Damage> page_damages() {
         {"entry_point", kError, [](Patient &p) { p.meta().entry_base = 3; }},
         {"entry_deleted", kNote,
          [](Patient &p) {
-             p.record(RecordClass::kBase, p.meta().entry_base).head().state =
-                 RecordState::kDeleted;
+             p.record(RecordClass::kBase, p.meta().entry_base).head().state = RecordState::kDeleted;
          }},
         {"free_list", kError, [](Patient &p) { p.meta().free_base = 1u << 30; }},
         {"free_list_lost", kWarning,
@@ -150,9 +147,7 @@ std::vector<Damage> page_damages() {
              chunk->owner_generation = 1;
          }},
         {"posting_chain", kError,
-         [](Patient &p) {
-             p.record(RecordClass::kBase, p.with_chain()).head().generation++;
-         }},
+         [](Patient &p) { p.record(RecordClass::kBase, p.with_chain()).head().generation++; }},
         {"duplicate_tid", kError,
          [](Patient &p) {
              RecordImage a = p.any_base();
@@ -186,7 +181,9 @@ std::vector<Damage> record_damages() {
         {"live_without_rows", kError,
          [](Patient &p) { p.any_base().head().tid = StoredTid::from({}); }},
         {"tid_invalid", kError,
-         [](Patient &p) { p.any_base().head().tid = StoredTid::from({1, 5000}); }},
+         [](Patient &p) {
+             p.any_base().head().tid = StoredTid::from({1, 5000});
+         }},
         {"tower", kError, [](Patient &p) { p.any_upper().head().down++; }},
         {"short_tower", kNote,
          [](Patient &p) {
@@ -199,7 +196,8 @@ std::vector<Damage> record_damages() {
         {"link_count", kError, [](Patient &p) { p.any_base().head().count = 255; }},
         {"link_self", kError,
          [](Patient &p) {
-             NodeId id = p.find(RecordClass::kBase, [](const RecordView &v) { return v.count() > 2; });
+             NodeId id =
+                 p.find(RecordClass::kBase, [](const RecordView &v) { return v.count() > 2; });
              p.record(RecordClass::kBase, id).ids()[1] = id;
          }},
         {"link_duplicate", kError,
@@ -208,7 +206,10 @@ std::vector<Damage> record_damages() {
              record.ids()[1] = record.ids()[0];
          }},
         {"link_range", kError, [](Patient &p) { p.any_base().ids()[1] = 0xFFFFFFF0u; }},
-        {"link_kind", kError, [](Patient &p) { p.any_base().ids()[1] = 2; /* metapage */ }},
+        {"link_kind", kError,
+         [](Patient &p) {
+             p.any_base().ids()[1] = 2; /* metapage */
+         }},
         {"link_level", kError,
          [](Patient &p) {
              NodeId high = p.find(RecordClass::kUpper,
@@ -222,14 +223,13 @@ std::vector<Damage> record_damages() {
          }},
         {"stale_code", kError,
          [](Patient &p) { /* as if each slot had been filled again with the other's record */
-             RecordImage record = p.any_base();
-             std::swap(record.ids()[0], record.ids()[1]);
+                          RecordImage record = p.any_base();
+                          std::swap(record.ids()[0], record.ids()[1]);
          }},
         {"unreachable", kWarning,
          [](Patient &p) {
-             NodeId lost = p.find(RecordClass::kBase, [&](const RecordView &v) {
-                 return v.head().level == 0;
-             });
+             NodeId lost = p.find(RecordClass::kBase,
+                                  [&](const RecordView &v) { return v.head().level == 0; });
              const RecordLayout &layout = p.index.index->layouts().base;
              for (BlockNo block = 1; block < p.index.store.size(); block++)
                  for (uint32_t slot = 0; page_kind(p.index.store.raw(block)) == PageKind::kBase &&
