@@ -12,6 +12,16 @@ namespace {
  * that a beam of near nodes would never offer. */
 constexpr uint32_t kFar = 128;
 
+/* From this dimension on the candidate search is wider than ef_construction asks: what 8-bit
+ * distances save there buys a better graph (at 384 dimensions 155 records read at recall 0.99
+ * instead of 200, for a third more time). */
+constexpr uint32_t kWideFrom = 256;
+
+uint32_t search_width(const CreateOptions &options) {
+    const uint32_t ef = options.ef_construction;
+    return padded_dim(options.dim) >= kWideFrom ? ef + ef * 3 / 4 : ef;
+}
+
 constexpr ArenaId kExpanded = 0x80000000u; /* mark in Candidate::node, inside the beam */
 
 }  // namespace
@@ -29,8 +39,8 @@ size_t arena_bytes_within(const CreateOptions &options, size_t budget, uint32_t 
     const ArenaShape shape = arena_shape(options);
     /* A worker's scratch: one bit per node, and what one search sees. */
     const size_t fixed =
-        size_t{workers} * ((size_t{64} << 10) +
-                           size_t{options.ef_construction} * shape.base_slots * sizeof(Candidate));
+        size_t{workers} *
+        ((size_t{64} << 10) + size_t{search_width(options)} * shape.base_slots * sizeof(Candidate));
     const size_t least = (Arena::min_bytes(shape) + 63) / 64 * 64;
     if (budget <= fixed + least)
         return least;
@@ -52,7 +62,7 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
     : arena_(arena),
       space_(space),
       m_(options.m),
-      ef_(options.ef_construction),
+      ef_(search_width(options)),
       poll_(poll),
       metric_(arena, space),
       chooser_(metric_, options.ef_construction + kFar + 1024, memory),
