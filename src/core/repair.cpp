@@ -19,17 +19,14 @@ constexpr uint32_t kAttempts = 4;
  * of the dead ends here. */
 constexpr uint32_t kMaxSteps = 4096;
 
-/* Nearest live links of each lost record that become candidates however far they are: a lost long
- * edge is replaced by a long edge. */
-constexpr uint32_t kNearestOfLost = 2;
-
 /* New candidates for a node that lost few links: so many, and so many more for each link lost. */
 constexpr uint32_t kFewCandidates = 6;
 constexpr uint32_t kCandidatesPerLost = 2;
 
-/* Records without rows read per candidate wanted, once enough live ones are known of: the nearest of
- * them have shown nearly all there is (at 90 % dead a third of the reads, the same recall). */
-constexpr uint32_t kDeadPerWanted = 2;
+/* Links are followed until so many live records per candidate wanted are known by their estimates; the
+ * nearest of them are read then.  Following further costs several times the reads and gains nothing
+ * in recall. */
+constexpr uint32_t kKnownPerWanted = 2;
 
 /* Places tried for a node that nothing links to. */
 constexpr uint32_t kAttachCandidates = 32;
@@ -247,8 +244,8 @@ void Repairer::take(NodeId id, const RecordView &view, float distance, int32_t s
     candidates_.push_back({distance, id, slot, at, head.scale, head.norm, head.centre});
 }
 
-/* Makes the links of a record candidates to be read. keep_nearest: those of them that are nearest
- * to the record are read in any case. */
+/* Makes the links of a record candidates to be read. keep_nearest: the live one of them that is nearest
+ * to the record is read in any case, however far: a lost long edge is replaced by a long edge. */
 void Repairer::expand(const RecordView &view, float own, bool keep_nearest) {
     const Space &space = index_.space();
     const uint32_t n = view.count();
@@ -258,25 +255,21 @@ void Repairer::expand(const RecordView &view, float own, bool keep_nearest) {
     else
         std::fill_n(estimates_.begin(), n, own);
     context_.stats->estimates += n;
-    constexpr float kNone = std::numeric_limits<float>::infinity();
-    Open best[kNearestOfLost] = {{kNone, kNoNode}, {kNone, kNoNode}};
+    Open nearest{std::numeric_limits<float>::infinity(), kNoNode};
     for (uint32_t i = 0; i < n; i++) {
         if (ids[i] >= addresses_)
             continue;
+        const bool lost = gone(cls_, ids[i]);
         if (seen_.insert(ids[i])) {
             open_.push_back({estimates_[i], ids[i]});
             std::push_heap(open_.begin(), open_.end(), later);
-            live_known_ += !gone(cls_, ids[i]);
+            live_known_ += !lost;
         }
-        if (keep_nearest && !gone(cls_, ids[i]) && estimates_[i] < best[1].distance) {
-            best[1] = {estimates_[i], ids[i]};
-            if (best[1].distance < best[0].distance)
-                std::swap(best[0], best[1]);
-        }
+        if (!lost && estimates_[i] < nearest.distance)
+            nearest = {estimates_[i], ids[i]};
     }
-    for (const Open &live : best)
-        if (live.id != kNoNode)
-            nearest_.push_back(live.id);
+    if (keep_nearest && nearest.id != kNoNode)
+        nearest_.push_back(nearest.id);
 }
 
 /*
@@ -287,14 +280,14 @@ void Repairer::expand(const RecordView &view, float own, bool keep_nearest) {
 void Repairer::search(uint32_t wanted, bool wide, const AddressSet *only) {
     RecordRef &record = cls_ == RecordClass::kBase ? base_ : upper_;
     found_.clear();
-    uint32_t dead = 0;
     for (uint32_t steps = 0; !open_.empty() && steps < kMaxSteps; steps++) {
         const Open next = open_.front();
         if (found_.size() == wanted && next.distance > found_.front())
             return;
         std::pop_heap(open_.begin(), open_.end(), later);
         open_.pop_back();
-        if (gone(cls_, next.id) && ++dead > kDeadPerWanted * wanted && live_known_ >= wanted)
+        const bool look_on = only != nullptr || live_known_ < kKnownPerWanted * wanted;
+        if (!look_on && gone(cls_, next.id))
             continue;
         if (!read_.insert(next.id) || !read(next.id))
             continue;
@@ -311,7 +304,7 @@ void Repairer::search(uint32_t wanted, bool wide, const AddressSet *only) {
                 found_.pop_back();
             }
         }
-        if (wide || !live)
+        if (look_on && (wide || !live))
             expand(view, distance, false);
         record.release();
         if (steps % 64 == 63)
@@ -372,7 +365,7 @@ void Repairer::rebuild(const RecordImage &image, NodeId self, RecordClass cls) {
 
     const bool wide = lost * 4 > n;
     const auto kept = static_cast<uint32_t>(candidates_.size());
-    search(wide ? width_ : kFewCandidates + kCandidatesPerLost * lost, wide, nullptr);
+    search(wide ? width_ - kept : kFewCandidates + kCandidatesPerLost * lost, wide, nullptr);
     for (NodeId id : nearest_) {
         if (!read_.insert(id) || !read(id))
             continue;

@@ -89,7 +89,7 @@ private:
     VisitedSet seen_;                  /* was put in open_, or is linked already */
     VisitedSet read_;                  /* is in candidates_, or turned out not to be live */
     std::pmr::vector<Open> open_;      /* heap, nearest on top */
-    std::pmr::vector<NodeId> nearest_; /* the nearest live links of each lost record */
+    std::pmr::vector<NodeId> nearest_; /* the nearest live link of each lost record */
     std::pmr::vector<Candidate> candidates_;
     std::pmr::vector<int8_t> vectors_;
     std::pmr::vector<float> found_; /* heap of distances, farthest on top */
