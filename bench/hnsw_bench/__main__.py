@@ -108,7 +108,11 @@ def benchmark(servers, dataset, arguments, folder):
     core = libraries.WithoutServer(
         os.environ["HNSW_BENCH_CORE"], dataset, truth, servers[0].folder, arguments
     )
-    Rounds(servers, dataset, truth, results, arguments).run(found, core)
+    rounds = Rounds(servers, dataset, truth, results, arguments)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(arguments.rounds):
+        rounds.run(number, found, core)
+        results.write(folder / f"{dataset.name}.csv")
     peer = servers[1].name if len(servers) > 1 else None
     text = "\n\n".join(
         [
@@ -117,9 +121,7 @@ def benchmark(servers, dataset, arguments, folder):
             report.Table(results, peer).text(),
         ]
     )
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{dataset.name}.txt").write_text(text + "\n", encoding="utf-8")
-    results.write(folder / f"{dataset.name}.csv")
     report.plot(results, folder / f"{dataset.name}.png")
     print(f"\n{text}\n", flush=True)
 

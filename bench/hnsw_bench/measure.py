@@ -66,30 +66,30 @@ class Rounds:
         self.results, self.options = results, options
         self.efs = {server.name: list(options.efs) for server in servers}
 
-    def run(self, found_libraries, without_server):
-        for number in range(self.options.rounds):
-            order = self.servers if number % 2 == 0 else self.servers[::-1]
-            say(f"{self.dataset.name}, round {number + 1}: CREATE INDEX")
+    def run(self, number, found_libraries, without_server):
+        """One round, the first of which is number 0."""
+        order = self.servers if number % 2 == 0 else self.servers[::-1]
+        say(f"{self.dataset.name}, round {number + 1}: CREATE INDEX")
+        for server in order:
+            self.build(server, number)
+        say(f"{self.dataset.name}, round {number + 1}: queries")
+        for _ in range(self.options.passes):
             for server in order:
-                self.build(server, number)
-            say(f"{self.dataset.name}, round {number + 1}: queries")
-            for _ in range(self.options.passes):
-                for server in order:
-                    self.sweep(server)
-                for library in found_libraries:
-                    self.sweep_library(library)
-            self.sweep_without_server(without_server)
-            for server in order:
-                self.other_queries(server)
-            say(f"{self.dataset.name}, round {number + 1}: DELETE, VACUUM, INSERT")
-            for server in order:
-                self.upkeep(server)
-            say(f"{self.dataset.name}, round {number + 1}: many clients")
-            for server in order:
-                for clients in (2, 16):
-                    with busy(server):
-                        cost = self.clients(server, clients)
-                    self.add(server, f"queries/s amid changes, clients: {clients}", cost)
+                self.sweep(server)
+            for library in found_libraries:
+                self.sweep_library(library)
+        self.sweep_without_server(without_server)
+        for server in order:
+            self.other_queries(server)
+        say(f"{self.dataset.name}, round {number + 1}: DELETE, VACUUM, INSERT")
+        for server in order:
+            self.upkeep(server)
+        say(f"{self.dataset.name}, round {number + 1}: many clients")
+        for server in order:
+            for clients in (2, 16):
+                with busy(server):
+                    cost = self.clients(server, clients)
+                self.add(server, f"queries/s amid changes, clients: {clients}", cost)
 
     def add(self, server, what, value, ef=None):
         self.results.add(server.name, what, value, ef)
