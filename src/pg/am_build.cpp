@@ -61,14 +61,18 @@ Sample take_sample(MemoryContext context, Relation heap, Relation index, IndexIn
     return sample;
 }
 
+// How many rows the table has, going by the sample.
+double expected_rows(const Sample &sample, BlockNumber blocks) {
+    return sample.blocks == 0 ? 0 : static_cast<double>(sample.rows) * blocks / sample.blocks;
+}
+
 // Bytes of the arena: as many as `budget` allows, but no more than the rows can need.
 size_t arena_bytes(const core::CreateOptions &create, const Sample &sample, BlockNumber blocks,
                    size_t budget, uint32_t processes, bool shared) {
     size_t allowed = core::arena_bytes_within(create, budget, processes);
     // Private memory that is not touched costs nothing; a segment is allocated whole.
-    double rows = shared && sample.blocks > 0
-                      ? 1.2 * static_cast<double>(sample.rows) * blocks / sample.blocks
-                      : static_cast<double>(blocks) * MaxHeapTuplesPerPage;
+    double rows = shared ? 1.2 * expected_rows(sample, blocks)
+                         : static_cast<double>(blocks) * MaxHeapTuplesPerPage;
     double needed = (rows + 4096) * static_cast<double>(core::arena_bytes_per_row(create));
     return needed < static_cast<double>(allowed) ? std::max(core::arena_bytes_within(create, 0, 1),
                                                             static_cast<size_t>(needed) / 64 * 64)
@@ -127,6 +131,8 @@ IndexBuildResult *am_build(Relation heap, Relation index, IndexInfo *info) {
 
     const size_t budget = size_t{1024} * static_cast<size_t>(maintenance_work_mem);
     const BlockNumber blocks = RelationGetNumberOfBlocks(heap);
+    pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL,
+                                 static_cast<int64>(expected_rows(sample, blocks)));
     int workers = planned_build_workers(heap, index, info);
     ParallelBuild build;
     IndexBuildResult *result;
