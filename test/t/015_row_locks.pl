@@ -35,6 +35,19 @@ $sessions[0]->query_safe('COMMIT');
 is($sessions[1]->query_safe($lock), "59\n62", 'its own locks do not stand in its way');
 $sessions[1]->query_safe('COMMIT');
 is($sessions[0]->query_safe($lock), "59\n62", 'what is unlocked and not deleted is there again');
+
+# Rows that change while another session waits for them are looked at again.
+my ($holder, $waiter) = @sessions;
+my $wait = $lock =~ s/ SKIP LOCKED//r =~ s/ORDER/WHERE e <-> '[60.1,1]' < 100 ORDER/r;
+$holder->query_safe('BEGIN');
+$holder->query_safe(q{UPDATE t SET e = '[1000,1]' WHERE id = 59});
+$waiter->query_until(qr/begun/, "\\echo begun\n$wait;\n");
+$node->poll_query_until('postgres',
+    q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'})
+    or die 'nobody waits';
+$holder->query_safe('COMMIT');
+is($waiter->query_safe('SELECT 1'), "62\n58\n1", 'a row that moved away no longer passes');
+is($holder->query_safe($lock), "62\n58", 'the nearest rows after the change');
 $_->quit for @sessions;
 check_clean($node, 't_idx');
 
