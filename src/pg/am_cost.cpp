@@ -4,8 +4,8 @@
 // The model: a search reads one record, usually one page, per step; the first beam (ef records and
 // a few per upper layer) comes before the first row, then about one record per row.  Rows a WHERE
 // clause throws away cost a record each as well: the planner sees that because it divides the run
-// cost over the rows it expects.  The constants are estimates; sql/hnsw_planner.sql has the plans they
-// must lead to.
+// cost over the rows it expects.  The constants are estimates; sql/hnsw_planner.sql has the plans
+// they must lead to.
 #include "core/record.h"
 #include "pg/am.h"
 #include "pg/options.h"

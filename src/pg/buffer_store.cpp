@@ -51,8 +51,8 @@ struct BufferHints {
 };
 
 // Where pages are evicted all the time, usage counts are worth more than the lookup.  Measured on
-// 20,000 vectors of 128 dimensions: with buffers for half the index hints lower the hit rate from 72
-// to 64 %, with buffers for all of it they save a quarter of a query's time.
+// 20,000 vectors of 128 dimensions: with buffers for half the index hints lower the hit rate from
+// 72 to 64 %, with buffers for all of it they save a quarter of a query's time.
 bool fits_in_buffers(Relation index) {
     return RelationGetNumberOfBlocks(index) <= static_cast<BlockNumber>(NBuffers / 4 * 3);
 }
