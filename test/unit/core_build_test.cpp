@@ -176,6 +176,7 @@ Shape check_pages(TestIndex &test) {
             NodeId next = view.head().up;
             NodeId below = id;
             const uint32_t top = view.head().level;
+            record.release(); /* a reader holds one page at a time */
             for (uint32_t layer = 1; layer <= top; layer++) {
                 if (!up.read(next)) {
                     ADD_FAILURE() << "no upper record";
@@ -188,6 +189,7 @@ Shape check_pages(TestIndex &test) {
                 next = up.view().head().up;
                 shape.uppers++;
             }
+            up.release();
             EXPECT_EQ(next, kNoNode);
         }
     }
