@@ -238,7 +238,7 @@ class BuiltIndex : public ::testing::TestWithParam<MetricCase> {};
 TEST_P(BuiltIndex, FindsNearestRowsAndKeepsTheRules) {
     const MetricCase &c = GetParam();
     BuildSpec spec{.create = {.metric = c.metric, .dim = c.dim}};
-    Vectors rows = clustered(3000, c.dim, 20, 1);
+    Vectors rows = clustered(2000, c.dim, 20, 1);
     Vectors queries = clustered(50, c.dim, 20, 2);
     TestIndex test(spec.create,
                    [&](MemStore &store) { EXPECT_TRUE(build(store, spec, rows).empty()); });
@@ -344,7 +344,7 @@ TEST(Build, RecordsOfSeveralPages) {
                                  CreateOptions{.dim = 400, .m = 100, .ef_construction = 200}}) {
         ASSERT_GT(layouts_of(create).base.parts, 1u);
         BuildSpec spec{.create = create};
-        Vectors rows = clustered(create.m == 2 ? 120 : 400, create.dim, 5, 12);
+        Vectors rows = clustered(create.m == 2 ? 60 : 250, create.dim, 5, 12);
         TestIndex test(create, [&](MemStore &store) { build(store, spec, rows); });
         Shape shape = check_pages(test);
         EXPECT_EQ(shape.nodes, rows.size());
