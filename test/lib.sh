@@ -154,13 +154,16 @@ end_work() {
     exit "$status"
 }
 
-# stop_descendants pid: ends what the process started and what that started in turn.
+# stop_descendants pid: ends what the process started and what that started in turn, each halted
+# first so that it starts nothing more meanwhile.
 stop_descendants() {
     local child
     # shellcheck disable=SC2013
     for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do
+        kill -STOP "$child" 2>/dev/null || continue
         stop_descendants "$child"
-        kill "$child" 2>/dev/null || true
+        kill -TERM "$child" 2>/dev/null || true
+        kill -CONT "$child" 2>/dev/null || true
     done
 }
 
