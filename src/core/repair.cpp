@@ -24,9 +24,9 @@ constexpr uint32_t kFewCandidates = 6;
 constexpr uint32_t kCandidatesPerLost = 2;
 
 /* Links are followed until so many live records per candidate wanted are known by their estimates; the
- * nearest of them are read then.  Following further costs several times the reads and gains nothing
- * in recall. */
-constexpr uint32_t kKnownPerWanted = 2;
+ * nearest of them are read then.  Measured at 90 % dead: half of it costs 0.004 recall, twice of
+ * it takes twice the time for 0.003. */
+constexpr uint32_t kKnownPerWanted = 4;
 
 /* Places tried for a node that nothing links to. */
 constexpr uint32_t kAttachCandidates = 32;
@@ -75,7 +75,7 @@ Repairer::Repairer(Index &index, const Context &context, const AddressSet &live_
       context_(context),
       live_base_(live_base),
       live_upper_(live_upper),
-      width_(std::max<uint32_t>(index.meta().ef_construction, 2 * index.layouts().base.slots)),
+      width_(2 * std::max<uint32_t>(index.meta().ef_construction, 2 * index.layouts().base.slots)),
       slots_(context.memory),
       before_(context.memory),
       after_(context.memory),
@@ -365,7 +365,7 @@ void Repairer::rebuild(const RecordImage &image, NodeId self, RecordClass cls) {
 
     const bool wide = lost * 4 > n;
     const auto kept = static_cast<uint32_t>(candidates_.size());
-    search(wide ? width_ - kept : kFewCandidates + kCandidatesPerLost * lost, wide, nullptr);
+    search(wide ? width_ * lost / n : kFewCandidates + kCandidatesPerLost * lost, wide, nullptr);
     for (NodeId id : nearest_) {
         if (!read_.insert(id) || !read(id))
             continue;

@@ -71,7 +71,7 @@ private:
     Context context_;
     const AddressSet &live_base_;
     const AddressSet &live_upper_;
-    uint32_t width_; /* candidates for a node that lost most of its links */
+    uint32_t width_; /* candidates for a node that lost all its links */
 
     /* The page under repair: damaged records as read, and as they shall be. */
     std::pmr::vector<uint32_t> slots_;
