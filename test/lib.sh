@@ -253,12 +253,12 @@ private_server() {
         cp -rs "$folder" "$copy$folder"
     done
     for folder in "$prefix"/../../*.libs; do        # where wheels keep libraries
-        [ ! -d "$folder" ] || ln -s "$folder" "$copy$(dirname "$(dirname "$prefix")")/"
+        [ ! -d "$folder" ] || ln -sfn "$folder" "$copy$(dirname "$(dirname "$prefix")")/"
     done
     folder=$("$1" --includedir-server)
     if [ ! -e "$copy$folder" ]; then
         mkdir -p "$copy$(dirname "$folder")"
-        ln -s "$folder" "$copy$folder"
+        ln -sfn "$folder" "$copy$folder"
     fi
     rm -r "$copy$bindir"
     cp -r "$bindir" "$copy$bindir"
