@@ -207,6 +207,18 @@ bool NewRecord::take_from_list() {
         txn_.commit();
         return false;
     }
+    if (spans(layout_)) {
+        /* Parts come before the metapage in the order of latches, so it is let go first. VACUUM may
+         * list the page again meanwhile, and somebody else fill it. */
+        txn_.commit();
+        page = txn_.latch(block);
+        const auto &head =
+            *reinterpret_cast<const RecordHeader *>(record_in_page(page, layout_, found));
+        if (page_kind(page) != kind || head.state != RecordState::kFree || head.freed_at != 0) {
+            txn_.release();
+            return false;
+        }
+    }
     return prepare(block, found, false);
 }
 

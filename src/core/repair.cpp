@@ -491,6 +491,8 @@ bool Repairer::swap_link(NodeId from, NodeId to, const Sq8 &v) {
     const uint32_t n = base_.view().count();
     std::pmr::vector<NodeId> ids(base_.view().ids(), base_.view().ids() + n, context_.memory);
     base_.release();
+    if (std::find(ids.begin(), ids.end(), to) != ids.end())
+        return true; /* an insert has linked it meanwhile */
     for (uint32_t by = 0; by < n; by++) {
         if (ids[by] >= addresses_ || !read(ids[by]))
             continue;
