@@ -81,6 +81,7 @@ struct Scan::Impl final : RecordSink {
     Context context;
     RowSorter &sorter;
     ScanOptions options;
+    ScanReport report;
     Query query;
     PageGraph graph;
     Phase phase = Phase::kDone;
@@ -428,5 +429,6 @@ void Scan::begin(const float *value, const ScanOptions &options) {
 bool Scan::next(ScanRow *row) { return impl_->next(row); }
 void Scan::kill_last() { impl_->kill_last(); }
 void Scan::flush_kills() { impl_->flush_kills(); }
+const ScanReport &Scan::report() const { return impl_->report; }
 
 }  // namespace hnsw::core

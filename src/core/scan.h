@@ -11,7 +11,9 @@
 #include <cstdint>
 #include <memory_resource>
 
+#include "core/chooser.h"
 #include "core/context.h"
+#include "core/filter.h"
 #include "core/index.h"
 
 namespace hnsw::core {
@@ -29,6 +31,17 @@ struct ScanOptions {
     size_t memory_limit = size_t{4} << 20; /* bytes: then the exact pass takes over */
     bool skip_dead = true; /* skip rows marked by kill_last(); false in a transaction that began
                               during recovery, whose snapshots do not hold rows back */
+    Filter filter;         /* only rows that may meet it are returned */
+    Strategy strategy = Strategy::kAuto; /* for a filter that is not empty */
+    uint32_t wanted = 0;                 /* rows the caller will ask for (LIMIT); 0 = not known */
+};
+
+/* What a filtered scan did, for EXPLAIN. */
+struct ScanReport {
+    Choice choice;                /* the strategy in force at the end */
+    double estimated = 0;         /* nodes thought to match when it was chosen */
+    uint64_t removed = 0;         /* nodes read that did not match */
+    uint32_t changes_of_mind = 0; /* times it went over to another strategy */
 };
 
 struct ScanRow {
@@ -67,6 +80,8 @@ public:
     void kill_last();
     /* Writes the marks of kill_last() to the pages. Holds one page at a time. */
     void flush_kills();
+    /* Of the scan since begin(). */
+    const ScanReport &report() const;
 
 private:
     struct Impl;

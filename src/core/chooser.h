@@ -1,0 +1,41 @@
+/*
+ * Which way a filtered search goes: a pure function of what is known when the scan begins (and again
+ * while it runs).  docs/filtering.md has the measurements behind the constants.
+ */
+#pragma once
+
+#include <cstdint>
+
+namespace hnsw::core {
+
+enum class Strategy : uint8_t {
+    kAuto,        /* choose() decides */
+    kExact,       /* distances of all matching rows */
+    kFilterFirst, /* ACORN-1: only matching nodes are scored, two hops over the others */
+    kPenalised,   /* nodes that do not match enter the beam with their estimate raised */
+    kPreFilter,   /* the graph is walked as ever, only matching nodes are returned */
+    kPostFilter,  /* the ordered stream is filtered by whoever reads it */
+};
+
+/* What the choice depends on. */
+struct FilterFacts {
+    double nodes = 0;      /* in the graph */
+    double matching = 0;   /* of them, as estimated or counted */
+    bool counted = false;  /* `matching` is a count, not an estimate */
+    bool prefilter = true; /* nodes can be tested before their rows are fetched */
+    uint32_t k = 10;       /* rows wanted */
+    uint32_t ef = 40;      /* ef_search times the beam factor */
+    uint32_t dim = 0;      /* padded dimensions */
+    uint32_t records_per_page = 1;
+};
+
+struct Choice {
+    Strategy strategy = Strategy::kPreFilter;
+    const char *reason = "";  /* for EXPLAIN: a short phrase, static */
+    double expected_cost = 0; /* in record reads */
+    double exact_cost = 0;    /* the same of kExact: a walk dearer than that gives up */
+};
+
+Choice choose(const FilterFacts &facts);
+
+}  // namespace hnsw::core
