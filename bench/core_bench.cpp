@@ -197,7 +197,7 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
         core::BuildWorker worker(
             arena, space, create, [] {}, memory);
         for (size_t i; (i = next.fetch_add(1)) < base.rows();)
-            if (worker.add(base.row(i), tid_of(i)) == core::BuildWorker::Added::kFull)
+            if (worker.add(base.row(i), tid_of(i), {}) == core::BuildWorker::Added::kFull)
                 left_over++;
     });
     double t_add = seconds_since(start);

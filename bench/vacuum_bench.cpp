@@ -70,7 +70,7 @@ struct Subject {
         const double start = cpu_seconds();
         core::Inserter inserter(*index, context, ef);
         for (size_t row : rows)
-            inserter.insert(base.row(row), tid_of(row));
+            inserter.insert(base.row(row), tid_of(row), {});
         const double took = cpu_seconds() - start;
         std::printf("insert of %zu rows: %.2f s, %.0f us a row\n", rows.size(), took,
                     took / static_cast<double>(rows.size()) * 1e6);

@@ -84,7 +84,7 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
     distances_.resize(longest);
 }
 
-BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid) {
+BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attributes &) {
     if (value == nullptr)
         return arena_.add_outside(Arena::Outside::kNull, tid) ? Added::kRow : Added::kFull;
     space_.prepare(value, &query_);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/arena.h"
+#include "core/attributes.h"
 #include "core/build_choose.h"
 #include "core/index.h"
 
@@ -45,8 +46,9 @@ public:
         kRow,  /* a further row of a node, or one outside the graph */
         kFull, /* no room: nothing was added */
     };
-    /* value: dim finite floats, or null for a NULL column. */
-    Added add(const float *value, HeapTid tid);
+    /* value: dim finite floats, or null for a NULL column. row: the row's attributes, as many as the
+     * options say; a row without a vector keeps none. */
+    Added add(const float *value, HeapTid tid, const Attributes &row);
 
     /* Brings some nodes' lists down to the record's slots, once all rows are in. All workers share
      * the work. False: none were left. Takes a few milliseconds at most. */

@@ -22,7 +22,7 @@ bool plausible(const MetaPage &meta) {
            meta.upper_slots >= 1 && meta.upper_slots <= meta.m && meta.code_bits % 64 == 0 &&
            meta.code_bits <= padded_dim(meta.dim) && meta.centre_count >= 1 &&
            meta.centre_count <= kMaxCentres && meta.entry_level <= kMaxLevel &&
-           meta.beam_factor >= 1 && meta.beam_factor <= 16;
+           meta.beam_factor >= 1 && meta.beam_factor <= 16 && meta.attributes <= kMaxAttributes;
 }
 
 /* Reads a chain of kCentre pages into `out`, dim floats. */
@@ -80,6 +80,7 @@ void make_empty_meta(std::byte *page, const CreateOptions &options) {
         .free_part = kNoBlock,
         .null_rows = {},
         .zero_rows = {},
+        .attributes = options.attributes,
     };
 }
 
@@ -128,6 +129,7 @@ void Index::refresh() {
 void Index::build_space() {
     layouts_ = IndexLayouts::make(padded_dim(meta_.dim), meta_.base_slots, meta_.upper_slots,
                                   meta_.code_bits);
+    directory_ = DirectoryShape::make(meta_.attributes, layouts_.base.per_page);
     Space::Centres centres{.count = meta_.centre_count};
     std::pmr::vector<float> coordinates(size_t{meta_.centre_count} * meta_.dim, memory_);
     for (uint32_t c = 0; c < meta_.centre_count; c++) {

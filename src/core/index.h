@@ -8,6 +8,7 @@
 
 #include "core/codes.h"
 #include "core/context.h"
+#include "core/directory.h"
 #include "core/meta.h"
 #include "core/record.h"
 #include "core/store.h"
@@ -20,6 +21,7 @@ struct CreateOptions {
     uint32_t m = 16;               /* 2..100 */
     uint32_t ef_construction = 64; /* 4..1000, at least 2 * m */
     uint64_t rotation_seed = 0x9E3779B97F4A7C15u;
+    uint32_t attributes = 0; /* further columns, 0..kMaxAttributes */
 };
 
 /* What a metapage turns out to be. */
@@ -48,6 +50,7 @@ public:
     const RecordLayout &layout(RecordClass cls) const {
         return cls == RecordClass::kBase ? layouts_.base : layouts_.upper;
     }
+    const DirectoryShape &directory() const { return directory_; }
     const Space &space() const { return *space_; }
 
     /* Reads the metapage again; rebuilds the space if a centre was learnt since. Searches start
@@ -61,6 +64,7 @@ private:
     std::pmr::memory_resource *memory_;
     MetaPage meta_;
     IndexLayouts layouts_;
+    DirectoryShape directory_;
     BlockNo built_centre_ = kNoBlock; /* centre 0 of space_ */
     std::optional<Space> space_;
 };

@@ -128,6 +128,7 @@ struct Inserter::Impl {
     Index &index;
     Context context;
     uint32_t ef_construction;
+    Attributes attributes; /* of the row being added */
     Query query;
     std::pmr::vector<int8_t> own;
     PageGraph graph;
@@ -518,6 +519,9 @@ Inserter::~Inserter() {
     allocator.delete_object(impl_);
 }
 
-void Inserter::insert(const float *value, HeapTid tid) { impl_->insert(value, tid); }
+void Inserter::insert(const float *value, HeapTid tid, const Attributes &row) {
+    impl_->attributes = row;
+    impl_->insert(value, tid);
+}
 
 }  // namespace hnsw::core

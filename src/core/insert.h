@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "core/attributes.h"
 #include "core/context.h"
 #include "core/index.h"
 
@@ -20,8 +21,9 @@ public:
     Inserter(Index &index, const Context &context, uint32_t ef_construction);
     ~Inserter();
 
-    /* value: dim finite floats, or null for a NULL column. */
-    void insert(const float *value, HeapTid tid);
+    /* value: dim finite floats, or null for a NULL column. row: the row's attributes, as many as the
+     * index has; a row without a vector keeps none. */
+    void insert(const float *value, HeapTid tid, const Attributes &row);
 
 private:
     struct Impl;

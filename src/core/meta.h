@@ -55,6 +55,8 @@ struct MetaPage {
 
     PageList null_rows; /* rows whose vector is NULL */
     PageList zero_rows; /* rows whose vector has no direction (cosine only) */
+
+    uint32_t attributes; /* further columns of the index, 0..kMaxAttributes */
 };
 static_assert(sizeof(MetaPage) <= kPayloadBytes);
 

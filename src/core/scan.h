@@ -31,7 +31,7 @@ struct ScanOptions {
     size_t memory_limit = size_t{4} << 20; /* bytes: then the exact pass takes over */
     bool skip_dead = true; /* skip rows marked by kill_last(); false in a transaction that began
                               during recovery, whose snapshots do not hold rows back */
-    Filter filter;         /* only rows that may meet it are returned */
+    Filter filter = {};    /* only rows that may meet it are returned */
     Strategy strategy = Strategy::kAuto; /* for a filter that is not empty */
     uint32_t wanted = 0;                 /* rows the caller will ask for (LIMIT); 0 = not known */
 };

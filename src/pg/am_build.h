@@ -72,7 +72,7 @@ private:
                                  bool alive, void *part);
     static void add_row(Relation, ItemPointer tid, Datum *values, bool *isnull, bool, void *part);
 
-    void add(const float *value, core::HeapTid tid);
+    void add(const float *value, core::HeapTid tid, const core::Attributes &row);
     BuildStage stage();
     // No longer adds rows to the arena; `full`: because it is full.
     void leave(bool full);

@@ -112,15 +112,15 @@ void BuildPart::wait_for_pages() {
                                                   shared_->create.ef_construction);
 }
 
-void BuildPart::add(const float *value, core::HeapTid tid) {
+void BuildPart::add(const float *value, core::HeapTid tid, const core::Attributes &row) {
     if (inserter_ == nullptr) {
         // Full for one is full for all, so that they meet soon.
-        if (!arena_.full() && worker_.add(value, tid) != core::BuildWorker::Added::kFull)
+        if (!arena_.full() && worker_.add(value, tid, row) != core::BuildWorker::Added::kFull)
             return;
         leave(true);
         wait_for_pages();
     }
-    inserter_->insert(value, tid);
+    inserter_->insert(value, tid, row);
 }
 
 void BuildPart::add_row(Relation, ItemPointer tid, Datum *values, bool *isnull, bool, void *arg) {
@@ -130,7 +130,8 @@ void BuildPart::add_row(Relation, ItemPointer tid, Datum *values, bool *isnull, 
     const float *value =
         isnull[0] ? nullptr : read_vector(values[0], part->shared_->create.dim, &copy);
     part->add(value,
-              {.block = ItemPointerGetBlockNumber(tid), .offset = ItemPointerGetOffsetNumber(tid)});
+              {.block = ItemPointerGetBlockNumber(tid), .offset = ItemPointerGetOffsetNumber(tid)},
+              core::Attributes{});
     MemoryContextSwitchTo(caller);
     MemoryContextReset(part->row_);
     uint64_t rows = part->shared_->rows.fetch_add(1, std::memory_order_relaxed) + 1;

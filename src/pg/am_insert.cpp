@@ -43,8 +43,9 @@ bool am_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Rel
     void *copy;
     const float *value =
         isnull[0] ? nullptr : read_vector(values[0], state->opened->index.meta().dim, &copy);
-    state->inserter.insert(value, {.block = ItemPointerGetBlockNumber(tid),
-                                   .offset = ItemPointerGetOffsetNumber(tid)});
+    state->inserter.insert(
+        value, {.block = ItemPointerGetBlockNumber(tid), .offset = ItemPointerGetOffsetNumber(tid)},
+        core::Attributes{});
     MemoryContextSwitchTo(caller);
     MemoryContextReset(state->row);
     return false;

@@ -102,7 +102,7 @@ std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vector
             arena, space, spec.create, [] {}, memory);
         for (uint64_t i; (i = next.fetch_add(1)) < rows.size();) {
             const float *value = null_rows.contains(i) ? nullptr : rows[i].data();
-            if (worker.add(value, tid_of(i)) == BuildWorker::Added::kFull) {
+            if (worker.add(value, tid_of(i), {}) == BuildWorker::Added::kFull) {
                 std::lock_guard lock(mutex);
                 left_over.push_back(i);
             }
@@ -333,7 +333,7 @@ TEST(Build, GoesOnAsInsertsWhenMemoryIsFull) {
         EXPECT_EQ(check_pages(test).unreachable, 0u);
         Inserter inserter(*test.index, test.context, spec.create.ef_construction);
         for (uint64_t row : left_over)
-            inserter.insert(rows[row].data(), tid_of(row));
+            inserter.insert(rows[row].data(), tid_of(row), {});
         EXPECT_EQ(all_rows(test, rows[0]), numbers(rows.size()));
         EXPECT_GE(test.recall(queries, rows, 100, 10), 0.95);
     }

@@ -108,7 +108,7 @@ public:
     void insert(const Vectors &vectors, uint64_t first_row = 0) {
         Inserter inserter(*index, context, ef_construction);
         for (size_t i = 0; i < vectors.size(); i++)
-            inserter.insert(vectors[i].data(), tid_of(first_row + i));
+            inserter.insert(vectors[i].data(), tid_of(first_row + i), {});
     }
 
     /* The first k rows of a scan, as the executor's reorder queue would hand them out. */

@@ -143,7 +143,7 @@ TEST_P(CrashAt, EveryCommitOfInserts) {
     uint64_t next = 0;
     for (; next < 24; next++) {
         Inserter(*index.index, index.context, index.ef_construction)
-            .insert(rows.value(next), tid_of(next));
+            .insert(rows.value(next), tid_of(next), {});
         present.insert(next);
     }
     for (uint64_t n = 0; next < 60; n++) {
@@ -151,7 +151,7 @@ TEST_P(CrashAt, EveryCommitOfInserts) {
         bool crashed = false;
         try {
             Inserter(*index.index, index.context, index.ef_construction)
-                .insert(rows.value(next), tid_of(next));
+                .insert(rows.value(next), tid_of(next), {});
         } catch (const Crash &) {
             crashed = true;
         }
@@ -197,7 +197,7 @@ TEST_P(CrashAt, EveryCommitOfVacuum) {
         std::set<uint64_t> expected;
         for (uint64_t row = 0; row < rows.values.size(); row++) {
             Inserter(*index.index, index.context, index.ef_construction)
-                .insert(rows.value(row), tid_of(row));
+                .insert(rows.value(row), tid_of(row), {});
             if (row % 4 != 1)
                 dead.rows.insert(row);
             else
@@ -226,7 +226,7 @@ TEST_P(CrashAt, EveryCommitOfVacuum) {
         const BlockNo size = index.store.size();
         for (uint64_t row = 0; row < 20; row++) {
             Inserter(*index.index, index.context, index.ef_construction)
-                .insert(rows.value(row), tid_of(1000 + row));
+                .insert(rows.value(row), tid_of(1000 + row), {});
             expected.insert(1000 + row);
         }
         EXPECT_LE(index.store.size(), size + 2);
@@ -245,7 +245,7 @@ TEST(Vacuum, WorksInSeveralRounds) {
     DeadSet dead;
     std::set<uint64_t> expected;
     for (uint64_t row = 0; row < rows.values.size(); row++) {
-        Inserter(*index.index, index.context, 64).insert(rows.value(row), tid_of(row));
+        Inserter(*index.index, index.context, 64).insert(rows.value(row), tid_of(row), {});
         if (row % 4 != 1)
             dead.rows.insert(row);
         else
@@ -383,7 +383,7 @@ TEST_P(RandomOperations, AgreeWithASet) {
                     const bool null = rng() % 20 == 0;
                     const float *value = null ? nullptr : pool[rng() % pool.size()].data();
                     Inserter(*index.index, index.context, index.ef_construction)
-                        .insert(value, tid_of(next));
+                        .insert(value, tid_of(next), {});
                     live.insert(next++);
                 }
                 break;
@@ -458,7 +458,7 @@ TEST(Vacuum, BesideInsertsAndScans) {
         for (uint64_t row = first; row < values.size(); row += step) {
             const uint64_t id = transactions.begin();
             const size_t value = row % 7 == 0 ? row % 40 : row; /* equal rows too */
-            Inserter(index, context, 24).insert(values[value].data(), tid_of(row));
+            Inserter(index, context, 24).insert(values[value].data(), tid_of(row), {});
             transactions.end(id);
             std::lock_guard lock(mutex);
             inserted.insert(row);

@@ -22,7 +22,7 @@ public:
         index.insert(copies, 10000);
         Inserter inserter(*index.index, index.context, index.ef_construction);
         for (uint64_t row = 20000; row < 20010; row++)
-            inserter.insert(nullptr, tid_of(row));
+            inserter.insert(nullptr, tid_of(row), {});
         vacuum_cleanup(*index.index, index.context, kVacuumMemory);
         index.index->refresh();
         for (BlockNo block = 0; block < index.store.size(); block++)
