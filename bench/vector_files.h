@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/meta.h"
+#include "simd/kernels.h"
 
 namespace hnsw::bench {
 
@@ -69,28 +70,22 @@ inline Matrix read_vectors(const std::string &stem, size_t most) {
     die("no vectors at " + stem);
 }
 
-/* The operator's result, in double. */
+/* The operator's result, with the kernels the operator uses. */
 inline double distance(core::Metric metric, const float *a, const float *b, uint32_t dim) {
-    double dot = 0, aa = 0, bb = 0, l2 = 0, l1 = 0;
-    for (uint32_t i = 0; i < dim; i++) {
-        double d = double{a[i]} - b[i];
-        dot += double{a[i]} * b[i];
-        aa += double{a[i]} * a[i];
-        bb += double{b[i]} * b[i];
-        l2 += d * d;
-        l1 += std::fabs(d);
-    }
+    const simd::Kernels &kernels = simd::kernels();
     switch (metric) {
-        case core::Metric::kCosine:
-            return 1 - dot / std::sqrt(aa * bb);
+        case core::Metric::kCosine: {
+            const simd::CosineSums sums = kernels.cosine(a, b, dim);
+            return 1 - sums.dot / std::sqrt(double{sums.aa} * sums.bb);
+        }
         case core::Metric::kInnerProduct:
-            return -dot;
+            return -kernels.inner_product(a, b, dim);
         case core::Metric::kL1:
-            return l1;
+            return kernels.l1(a, b, dim);
         case core::Metric::kL2:
             break;
     }
-    return std::sqrt(l2);
+    return std::sqrt(double{kernels.l2_squared(a, b, dim)});
 }
 
 /* Heap rows that stand for row numbers. */
