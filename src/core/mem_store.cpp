@@ -30,6 +30,11 @@ BlockNo MemStore::size() {
     return static_cast<BlockNo>(pages_.size());
 }
 
+void MemStore::prefetch_cached(BlockNo block, uint32_t offset, uint32_t bytes) {
+    if (block < size())
+        prefetch_cache(page(block).bytes, offset, bytes);
+}
+
 void MemStore::corrupt(BlockNo block, const char *what) {
     throw std::runtime_error("corrupt block " + std::to_string(block) + ": " + what);
 }

@@ -23,6 +23,7 @@ public:
     void unpin(const Pin &pin) override;
     BlockNo size() override;
     void prefetch(BlockNo) override {}
+    void prefetch_cached(BlockNo block, uint32_t offset, uint32_t bytes) override;
     void poll() override {
         if (on_poll)
             on_poll();

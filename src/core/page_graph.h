@@ -63,6 +63,7 @@ private:
     bool evaluate(RecordRef &record, NodeId id, uint32_t level, RecordSink &sink, float *distance);
     void run(RecordRef &record, uint32_t level, RecordSink &sink);
     bool knows_centre(const RecordView &record) const;
+    void prefetch(const RecordRef &record, NodeId id);
     void poll();
 
     Index &index_;

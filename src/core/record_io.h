@@ -74,6 +74,7 @@ public:
      * this class at that address (a stale link: skip it). No latch is held then. */
     bool read(NodeId id);
     const RecordView &view() const { return view_; }
+    const RecordLayout &layout() const { return layout_; }
     /* Releases the page; view() is gone, except that a spanning record's copy stays. */
     void release() { page_.release(); }
 

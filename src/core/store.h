@@ -24,6 +24,14 @@ namespace hnsw::core {
 
 class PageTxn;
 
+/* Asks the processor for part of a page, at most what a record of one page takes. Reads nothing. */
+inline void prefetch_cache(const std::byte *page, uint32_t offset, uint32_t bytes) {
+    constexpr uint32_t kLine = 64;
+    __builtin_prefetch(page + kPageSize - kPageTrailerBytes);
+    for (uint32_t at = offset; at < offset + bytes; at += kLine)
+        __builtin_prefetch(page + at);
+}
+
 inline constexpr uint32_t kMaxTxnPages = 4; /* generic WAL's limit per record */
 
 /* One page of a PageTxn. */
@@ -52,6 +60,10 @@ public:
 
     /* Starts reading block into memory if that is cheap; never waits. */
     virtual void prefetch(BlockNo block) = 0;
+
+    /* `bytes` at `offset` of `block`, and its trailer, will probably be read next: asks for them in
+     * the processor's cache if it is known where in memory they are. The block need not exist. */
+    virtual void prefetch_cached(BlockNo block, uint32_t offset, uint32_t bytes) = 0;
 
     /* Interrupt and vacuum-delay point. Called with no page held; may not return. */
     virtual void poll() = 0;

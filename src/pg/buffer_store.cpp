@@ -35,19 +35,18 @@ GenericXLogState *wal_record(PageTxn &txn) {
     return static_cast<GenericXLogState *>(txn.store_state);
 }
 
-// Where blocks were last seen, by block number modulo the size. Only a hint: the buffer is checked
-// when it is pinned.
+// Where blocks were last seen, by block number modulo the size. Only a hint: what a buffer holds is
+// checked when it is pinned.
 struct BufferHints {
-    static constexpr uint32_t kEntries = 4096;
+    static constexpr uint32_t kMaxEntries = 1 << 18;
     // Every so many reads go the ordinary way: pinning by hint does not raise a buffer's usage
     // count, and pages that every scan needs would be evicted.
     static constexpr uint32_t kOrdinaryShare = 16;
 
-    struct Entry {
-        BlockNumber block;
-        Buffer buffer;
-    };
-    Entry entries[kEntries];
+    uint32_t count;  // a power of two
+    Buffer entries[FLEXIBLE_ARRAY_MEMBER];
+
+    Buffer &at(BlockNumber block) { return entries[block & (count - 1)]; }
 };
 
 // Where pages are evicted all the time, usage counts are worth more than the lookup.  Measured on
@@ -60,10 +59,12 @@ bool fits_in_buffers(Relation index) {
 // Looked up anew each time: an invalidation message frees it.
 BufferHints &hints_of(Relation index) {
     if (index->rd_amcache == nullptr) {
-        auto *hints =
-            static_cast<BufferHints *>(MemoryContextAlloc(index->rd_indexcxt, sizeof(BufferHints)));
-        for (BufferHints::Entry &entry : hints->entries)
-            entry = {.block = InvalidBlockNumber, .buffer = InvalidBuffer};
+        uint32_t count =
+            pg_nextpower2_32(std::max<BlockNumber>(RelationGetNumberOfBlocks(index), 1));
+        count = std::min(count, BufferHints::kMaxEntries);
+        auto *hints = static_cast<BufferHints *>(MemoryContextAllocZero(
+            index->rd_indexcxt, offsetof(BufferHints, entries) + count * sizeof(Buffer)));
+        hints->count = count;
         index->rd_amcache = hints;
     }
     return *static_cast<BufferHints *>(index->rd_amcache);
@@ -86,13 +87,13 @@ Buffer BufferStore::read(core::BlockNo block) {
 }
 
 Buffer BufferStore::read_hinted(core::BlockNo block) {
-    BufferHints::Entry &hint = hints_of(index_).entries[block % BufferHints::kEntries];
-    if (hint.block == block && ++reads_ % BufferHints::kOrdinaryShare != 0 &&
-        read_recent_buffer(index_, fork_, block, hint.buffer))
-        return hint.buffer;
+    const Buffer hint = hints_of(index_).at(block);
+    if (hint != InvalidBuffer && ++reads_ % BufferHints::kOrdinaryShare != 0 &&
+        read_recent_buffer(index_, fork_, block, hint))
+        return hint;
     Buffer buffer = read(block);
-    // The read may have accepted an invalidation: `hint` may be gone.
-    hints_of(index_).entries[block % BufferHints::kEntries] = {.block = block, .buffer = buffer};
+    // The read may have accepted an invalidation: the hints may be new ones.
+    hints_of(index_).at(block) = buffer;
     return buffer;
 }
 
@@ -107,6 +108,15 @@ void BufferStore::unpin(const Pin &pin) { UnlockReleaseBuffer(buffer_of(pin.hand
 core::BlockNo BufferStore::size() { return RelationGetNumberOfBlocksInFork(index_, fork_); }
 
 void BufferStore::prefetch(core::BlockNo block) { PrefetchBuffer(index_, fork_, block); }
+
+void BufferStore::prefetch_cached(core::BlockNo block, uint32_t offset, uint32_t bytes) {
+    if (!hinted_)
+        return;
+    // Where the page was: if it is there no longer, the wrong lines come nearer and nobody reads them.
+    Buffer buffer = hints_of(index_).at(block);
+    if (buffer > 0 && buffer <= NBuffers)
+        core::prefetch_cache(page_bytes(buffer), offset, bytes);
+}
 
 void BufferStore::poll() {
     if (purpose_ == Purpose::kVacuum)

@@ -35,6 +35,7 @@ public:
     void unpin(const Pin &pin) override;
     core::BlockNo size() override;
     void prefetch(core::BlockNo block) override;
+    void prefetch_cached(core::BlockNo block, uint32_t offset, uint32_t bytes) override;
     void poll() override;
     // ERRCODE_INDEX_CORRUPTED, naming index and block.
     [[noreturn]] void corrupt(core::BlockNo block, const char *what) override;
