@@ -12,8 +12,8 @@ namespace {
 
 constexpr uint32_t kFloatsPerPage = kPayloadBytes / sizeof(float);
 
-/* Of an index created empty: what builds measure on data of a few thousand rows. */
-constexpr float kDefaultBeamFactor = 1.5f;
+/* Of an index created empty: builds measure 1.2 (text, 384 dimensions) to 2 (SIFT). */
+constexpr float kDefaultBeamFactor = 1.75f;
 
 bool plausible(const MetaPage &meta) {
     bool metric_known = meta.metric >= Metric::kL2 && meta.metric <= Metric::kL1;

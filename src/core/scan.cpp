@@ -16,6 +16,10 @@ namespace {
 /* Share of the memory limit that the visited bitmap may take before it becomes a hash set. */
 constexpr size_t kVisitedShare = 4;
 
+/* Added to the width of a beam by estimates: the factor is measured at ef 40, and in a shorter beam
+ * an estimate that errs pushes out a larger share. */
+constexpr size_t kBeamMargin = 8;
+
 /* Marks of dead rows are written when this many have gathered. */
 constexpr size_t kKillBatch = 256;
 
@@ -138,7 +142,8 @@ void Scan::Impl::begin(const float *value) {
     graph.begin(query);
     EntryPoint from = graph.descend(0);
     const double factor = index.space().has_codes() ? index.meta().beam_factor : 1.0;
-    const auto width = static_cast<size_t>(std::ceil(options.ef * factor));
+    const auto width = static_cast<size_t>(std::ceil(options.ef * factor)) +
+                       (index.space().has_codes() ? kBeamMargin : 0);
     graph.start_base(from, width, true, options.memory_limit / kVisitedShare);
     phase = Phase::kGraph;
 }
