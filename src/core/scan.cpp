@@ -93,10 +93,6 @@ struct Scan::Impl final : RecordSink {
     bool first_beam = true;
     bool stopping = false; /* options say: no further beam; hand out what is there and end */
     double horizon = 0;    /* rows with a bound up to here may leave */
-    /* The first `ef` rows come from the first beam, whatever the horizon: that is what ef_search
-     * promises, and the caller's reorder queue asks for some rows more than it will return. */
-    uint64_t promised = 0;
-    uint64_t returned = 0;
     double last_bound = 0; /* largest bound returned */
     uint64_t visited_after_first = 0;
     std::pmr::vector<Result> results; /* heap, nearest on top */
@@ -128,8 +124,6 @@ void Scan::Impl::begin(const float *value) {
     last_bound = -std::numeric_limits<double>::infinity();
     horizon = last_bound;
     last = {};
-    promised = options.ef;
-    returned = 0;
     null_query = value == nullptr;
     index.refresh();
     if (null_query) {
@@ -208,7 +202,7 @@ bool Scan::Impl::next_of_graph(ScanRow *row) {
     for (;;) {
         if (emit(row))
             return true;
-        if (!results.empty() && (results.front().bound <= horizon || returned < promised)) {
+        if (!results.empty() && results.front().bound <= horizon) {
             std::pop_heap(results.begin(), results.end(), Farther{});
             Result nearest = results.back();
             results.pop_back();
@@ -232,7 +226,6 @@ bool Scan::Impl::more_of_graph() {
             return false;
         }
         graph.beam().widen(graph.beam().width() * 2);
-        promised = 0;
         context.stats->resumes++;
     }
     graph.run_base(*this);
@@ -276,7 +269,6 @@ bool Scan::Impl::emit(ScanRow *row) {
         row->tid = stored.tid();
         row->bound = current.bound;
         row->kind = ScanRow::Kind::kBound;
-        returned++;
         last = {current.id, current.generation, current.tid_changes, stored.tid()};
         note_order(current.bound);
         return true;
