@@ -69,12 +69,7 @@ std::vector<double> limits(const std::string &file, core::Metric metric, const M
 class StoreWriter final : public core::BulkWriter {
 public:
     explicit StoreWriter(core::MemStore &store) : store_(store) {}
-    void append(const std::byte *page) override {
-        core::PageTxn txn(store_);
-        core::BlockNo block;
-        std::memcpy(txn.extend(core::page_kind(page), &block), page, core::kPageSize);
-        txn.commit();
-    }
+    void append(const std::byte *page) override { store_.append(page); }
 
 private:
     core::MemStore &store_;

@@ -369,7 +369,7 @@ CREATE FUNCTION hnsw_stats(index regclass,
     OUT free_records bigint, OUT unused_records bigint,
     OUT meta_bytes bigint, OUT base_bytes bigint, OUT upper_bytes bigint, OUT part_bytes bigint,
     OUT posting_bytes bigint, OUT tid_list_bytes bigint, OUT centre_bytes bigint,
-    OUT unused_bytes bigint, OUT total_bytes bigint)
+    OUT directory_bytes bigint, OUT unused_bytes bigint, OUT total_bytes bigint)
     AS 'MODULE_PATHNAME', 'hnsw_hnsw_stats' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION hnsw_stats(regclass) IS

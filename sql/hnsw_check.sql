@@ -7,7 +7,7 @@ SELECT metric, dimensions, m, ef_construction, beam_factor >= 1 AS widened, code
 SELECT nodes_per_level, links_per_level, degree_histogram, reserved_slots, used_slots,
     deleted_nodes, unreachable_nodes, free_records, unused_records FROM hnsw_stats('t_idx');
 SELECT meta_bytes, base_bytes, upper_bytes, part_bytes, posting_bytes, tid_list_bytes,
-    centre_bytes, unused_bytes, total_bytes FROM hnsw_stats('t_idx');
+    centre_bytes, directory_bytes, unused_bytes, total_bytes FROM hnsw_stats('t_idx');
 INSERT INTO t SELECT i, ARRAY[sin(i), cos(i * 1.7), sin(i * 0.31), cos(i * 2.3)]::float4[]::vector
     FROM generate_series(1, 500) i;
 INSERT INTO t SELECT i, '[1,2,3,4]' FROM generate_series(501, 600) i;

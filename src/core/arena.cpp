@@ -29,6 +29,13 @@ uint32_t upper_units(const ArenaShape &shape) {
                                  kUnit);
 }
 
+/* Null bits and keys of a node's first row, behind its links. */
+uint32_t attribute_bytes(const ArenaShape &shape) {
+    return shape.attributes == 0
+               ? 0
+               : static_cast<uint32_t>(round_up(8 + size_t{8} * shape.attributes, kLine));
+}
+
 constexpr uint64_t kNoEntry = UINT64_MAX;
 
 }  // namespace
@@ -50,7 +57,7 @@ void NodeLock::wait() {
 
 uint32_t Arena::node_bytes(const ArenaShape &shape) {
     return static_cast<uint32_t>(sizeof(ArenaNode) + round_up(shape.dim, kLine) +
-                                 base_capacity(shape) * sizeof(ArenaId));
+                                 base_capacity(shape) * sizeof(ArenaId) + attribute_bytes(shape));
 }
 
 size_t Arena::min_bytes(const ArenaShape &shape) {
@@ -82,6 +89,7 @@ Arena::Arena(void *memory) : base_(static_cast<std::byte *>(memory)) {
     node_bytes_ = node_bytes(h.shape);
     ids_offset_ = static_cast<uint32_t>(sizeof(ArenaNode) + round_up(h.shape.dim, kLine));
     base_capacity_ = base_capacity(h.shape);
+    attributes_offset_ = node_bytes_ - attribute_bytes(h.shape);
     upper_units_ = upper_units(h.shape);
 }
 
@@ -175,31 +183,53 @@ ArenaId Arena::publish(ArenaId id) {
     return id;
 }
 
-bool Arena::append_tid(uint32_t *count, uint32_t *newest, HeapTid tid) {
-    if (*count % TidPiece::kTids == 0) {
+Attributes Arena::attributes(ArenaId id) const {
+    Attributes row;
+    if (shape().attributes == 0)
+        return row;
+    const std::byte *at = nodes_ + size_t{id} * node_bytes_ + attributes_offset_;
+    std::memcpy(&row.nulls, at, sizeof(row.nulls));
+    std::memcpy(row.key, at + 8, size_t{8} * shape().attributes);
+    return row;
+}
+
+void Arena::set_attributes(ArenaId id, const Attributes &row) {
+    if (shape().attributes == 0)
+        return;
+    std::byte *at = nodes_ + size_t{id} * node_bytes_ + attributes_offset_;
+    std::memcpy(at, &row.nulls, sizeof(row.nulls));
+    std::memcpy(at + 8, row.key, size_t{8} * shape().attributes);
+}
+
+bool Arena::append_row(uint32_t *count, uint32_t *newest, HeapTid tid, const Attributes &row,
+                       uint32_t attributes) {
+    const uint32_t in_piece = *count % RowPiece::rows(attributes);
+    if (in_piece == 0) {
         ArenaId unused;
         uint32_t piece;
-        if (!take(0, sizeof(TidPiece) / kUnit, &unused, &piece))
+        const auto units =
+            static_cast<uint32_t>(round_up(RowPiece::bytes(attributes), kUnit) / kUnit);
+        if (!take(0, units, &unused, &piece))
             return false;
-        TidPiece *fresh = new (piece_at(piece)) TidPiece{};
-        fresh->previous = *newest;
+        new (piece_at(piece)) RowPiece{*newest};
         *newest = piece;
     }
-    auto *piece = reinterpret_cast<TidPiece *>(piece_at(*newest));
-    piece->tids[(*count)++ % TidPiece::kTids] = StoredTid::from(tid);
+    auto *piece = reinterpret_cast<RowPiece *>(piece_at(*newest));
+    pack_row(piece->row(in_piece, attributes), StoredTid::from(tid), row, attributes);
+    ++*count;
     return true;
 }
 
-bool Arena::add_tid(ArenaId id, HeapTid tid) {
+bool Arena::add_tid(ArenaId id, HeapTid tid, const Attributes &row) {
     ArenaNode &n = node(id);
     NodeLock lock(n.lock);
-    return append_tid(&n.tid_count, &n.tids, tid);
+    return append_row(&n.tid_count, &n.tids, tid, row, shape().attributes);
 }
 
 bool Arena::add_outside(Outside which, HeapTid tid) {
     TidList &list = head().outside[static_cast<int>(which)];
     NodeLock lock(list.lock);
-    return append_tid(&list.count, &list.newest, tid);
+    return append_row(&list.count, &list.newest, tid, {}, 0);
 }
 
 Arena::TidChain Arena::outside(Outside which) const {

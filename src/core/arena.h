@@ -17,10 +17,12 @@
  */
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 
+#include "core/attributes.h"
 #include "core/codes.h"
 #include "core/ids.h"
 
@@ -34,6 +36,7 @@ struct ArenaShape {
     uint32_t dim = 0;         /* padded dimensions: bytes of a vector */
     uint32_t base_slots = 0;  /* links a layer-0 record will have room for */
     uint32_t upper_slots = 0; /* the same above */
+    uint32_t attributes = 0;  /* of every row of a node */
 };
 
 /* A list of links: `count` of the ids are in use. */
@@ -54,8 +57,8 @@ struct ArenaNode {
     StoredTid tid;
     uint16_t cursor;    /* connect(): links looked at so far */
     uint32_t upper;     /* piece with the links of layers 1..level */
-    uint32_t tids;      /* newest piece of further TIDs, 0 = none */
-    uint32_t tid_count; /* further TIDs */
+    uint32_t tids;      /* newest piece of further rows, 0 = none */
+    uint32_t tid_count; /* further rows */
     ArenaId next;       /* chain of the hash table; connect(): the node written after this one */
     ArenaId parent;     /* connect(): where the walk came from; write_graph(): number of the
                            node's first upper record */
@@ -67,13 +70,26 @@ struct ArenaNode {
 };
 static_assert(sizeof(ArenaNode) == 64);
 
-/* Ten TIDs and the piece before this one (0 = none). Full but for the newest of a chain. */
-struct TidPiece {
-    static constexpr uint32_t kTids = 10;
+/* Some packed rows (attributes.h) and the piece before this one (0 = none). Full but for the newest
+ * of a chain. */
+struct RowPiece {
     uint32_t previous;
-    StoredTid tids[kTids];
+
+    /* Rows in a piece: ten without attributes, then 8, 5, 4, 3, 2, 2, 1, 1. */
+    static constexpr uint32_t rows(uint32_t attributes) {
+        return attributes == 0 ? 10 : std::max(1u, 124 / packed_row_bytes(attributes));
+    }
+    static constexpr uint32_t bytes(uint32_t attributes) {
+        return 4 + rows(attributes) * packed_row_bytes(attributes);
+    }
+    std::byte *row(uint32_t i, uint32_t attributes) {
+        return reinterpret_cast<std::byte *>(this + 1) + size_t{i} * packed_row_bytes(attributes);
+    }
+    const std::byte *row(uint32_t i, uint32_t attributes) const {
+        return const_cast<RowPiece *>(this)->row(i, attributes);
+    }
 };
-static_assert(sizeof(TidPiece) == 64);
+static_assert(sizeof(RowPiece) == 4 && RowPiece::bytes(0) == 64);
 
 class Arena {
 public:
@@ -117,8 +133,11 @@ public:
     ArenaId find(const uint8_t hash[16]) const;
     /* Makes `id`, whose hash is set, findable; or returns the node that came first. */
     ArenaId publish(ArenaId id);
+    /* The attributes of the node's first row (ArenaNode::tid). */
+    Attributes attributes(ArenaId id) const;
+    void set_attributes(ArenaId id, const Attributes &row);
     /* Adds a row to a node. False if the arena is full. */
-    bool add_tid(ArenaId id, HeapTid tid);
+    bool add_tid(ArenaId id, HeapTid tid, const Attributes &row);
 
     /* Rows outside the graph. */
     enum class Outside { kNull, kZero };
@@ -128,8 +147,9 @@ public:
         uint32_t newest;
     };
     TidChain outside(Outside which) const;
-    const TidPiece &tid_piece(uint32_t piece) const {
-        return *reinterpret_cast<const TidPiece *>(piece_at(piece));
+    /* Pieces of rows outside the graph have no attributes. */
+    const RowPiece &row_piece(uint32_t piece) const {
+        return *reinterpret_cast<const RowPiece *>(piece_at(piece));
     }
 
     /* Entry point: a node and its level, as one value. */
@@ -176,13 +196,15 @@ private:
     std::atomic<uint32_t> &bucket(const uint8_t hash[16]) const;
     /* Takes `nodes` nodes and `units` units, or nothing. Out: the first new node, the piece. */
     bool take(uint32_t nodes, uint32_t units, ArenaId *first, uint32_t *piece);
-    bool append_tid(uint32_t *count, uint32_t *newest, HeapTid tid);
+    bool append_row(uint32_t *count, uint32_t *newest, HeapTid tid, const Attributes &row,
+                    uint32_t attributes);
     std::byte *piece_at(uint32_t piece) const;
 
     std::byte *base_;
     std::byte *nodes_;
     uint32_t node_bytes_;
     uint32_t ids_offset_;
+    uint32_t attributes_offset_;
     uint32_t base_capacity_;
     uint32_t upper_units_;
 };

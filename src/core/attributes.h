@@ -5,7 +5,11 @@
  */
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
+
+#include "core/ids.h"
 
 namespace hnsw::core {
 
@@ -18,5 +22,33 @@ struct Attributes {
 
     friend bool operator==(const Attributes &, const Attributes &) = default;
 };
+
+/*
+ * A row where rows lie one behind the other (posting chunks, the build's arena): its TID and, if the
+ * index has attributes, their null bits (1 byte) and keys.
+ */
+constexpr uint32_t packed_row_bytes(uint32_t attributes) {
+    return attributes == 0 ? 6 : 7 + 8 * attributes;
+}
+inline void pack_row(std::byte *row, StoredTid tid, const Attributes &of_row, uint32_t attributes) {
+    std::memcpy(row, &tid, sizeof(tid));
+    if (attributes == 0)
+        return;
+    std::memcpy(row + 6, &of_row.nulls, 1);
+    std::memcpy(row + 7, of_row.key, size_t{8} * attributes);
+}
+inline StoredTid packed_tid(const std::byte *row) {
+    StoredTid tid;
+    std::memcpy(&tid, row, sizeof(tid));
+    return tid;
+}
+inline Attributes packed_attributes(const std::byte *row, uint32_t attributes) {
+    Attributes of_row;
+    if (attributes != 0) {
+        std::memcpy(&of_row.nulls, row + 6, 1);
+        std::memcpy(of_row.key, row + 7, size_t{8} * attributes);
+    }
+    return of_row;
+}
 
 }  // namespace hnsw::core

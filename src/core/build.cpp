@@ -32,7 +32,7 @@ IndexLayouts layouts_of(const CreateOptions &options) {
 
 ArenaShape arena_shape(const CreateOptions &options) {
     IndexLayouts layouts = layouts_of(options);
-    return {padded_dim(options.dim), layouts.base.slots, layouts.upper.slots};
+    return {padded_dim(options.dim), layouts.base.slots, layouts.upper.slots, options.attributes};
 }
 
 size_t arena_bytes_within(const CreateOptions &options, size_t budget, uint32_t workers) {
@@ -84,7 +84,7 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
     distances_.resize(longest);
 }
 
-BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attributes &) {
+BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attributes &row) {
     if (value == nullptr)
         return arena_.add_outside(Arena::Outside::kNull, tid) ? Added::kRow : Added::kFull;
     space_.prepare(value, &query_);
@@ -101,6 +101,7 @@ BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attri
         n.norm = v.norm;
         n.error = v.error;
         n.tid = StoredTid::from(tid);
+        arena_.set_attributes(id, row);
         std::memcpy(n.hash, query_.hash, sizeof(n.hash));
         twin = arena_.publish(id);
         if (twin == id) {
@@ -109,7 +110,7 @@ BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attri
         }
         n.level = ArenaNode::kDiscarded;
     }
-    return arena_.add_tid(twin, tid) ? Added::kRow : Added::kFull;
+    return arena_.add_tid(twin, tid, row) ? Added::kRow : Added::kFull;
 }
 
 void BuildWorker::insert_node(ArenaId id) {

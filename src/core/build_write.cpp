@@ -1,12 +1,17 @@
 /*
  * The finished graph as pages, in the order of their blocks: metapage, centre, base records, upper
- * records, posting chunks, rows outside the graph.  Every address follows from counts, so one walk
- * over the nodes (BuildWorker::connect's order) numbers them and the next ones only write.
+ * records, posting chunks, rows outside the graph; and pages of the directory where its shape puts
+ * them.  Every address follows from counts, so one walk over the nodes (BuildWorker::connect's order)
+ * numbers them and the next ones only write.
+ *
+ * Pages other than the metapage and the directory's are "data pages", counted from 0 here;
+ * DirectoryShape::data_block() gives their blocks.
  */
 #include <algorithm>
 #include <cstring>
 
 #include "core/build.h"
+#include "core/posting.h"
 #include "core/record_io.h"
 
 namespace hnsw::core {
@@ -18,18 +23,22 @@ constexpr uint32_t kFirstGeneration = 1;
 
 constexpr uint32_t ceil_div(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
 
-/* Where records of a class lie: number i has id first + i * parts. */
+/* Where records of a class lie: from data page `first` on. */
 struct Extent {
     const RecordLayout *layout;
-    BlockNo block;
+    const DirectoryShape *directory;
+    uint32_t first;
     uint32_t count;
 
-    BlockNo blocks() const { return ceil_div(count, layout->per_page) * layout->parts; }
-    NodeId id(uint32_t i) const { return layout->id_of(block, 0) + i * layout->parts; }
-    /* The page that has room for more, or kNoBlock. */
+    uint32_t pages() const { return ceil_div(count, layout->per_page) * layout->parts; }
+    NodeId id(uint32_t i) const {
+        const uint32_t page = first + i / layout->per_page * layout->parts;
+        return layout->id_of(directory->data_block(page), i % layout->per_page);
+    }
+    /* The block that has room for more, or kNoBlock. */
     BlockNo partial() const {
         bool room = layout->parts == 1 && count % layout->per_page != 0;
-        return room ? block + count / layout->per_page : kNoBlock;
+        return room ? directory->data_block(first + count / layout->per_page) : kNoBlock;
     }
 };
 
@@ -42,6 +51,7 @@ public:
           options_(options),
           first_(worker.first_placed()),
           layouts_(layouts_of(options)),
+          directory_(DirectoryShape::make(options.attributes, layouts_.base.per_page)),
           out_(out),
           page_(kPageSize, memory),
           record_(std::max(layouts_.base.bytes, layouts_.upper.bytes), memory) {}
@@ -60,21 +70,25 @@ public:
         finish_page(upper_.partial());
         for (ArenaId id = first_; id != kNoArenaNode; id = arena_.node(id).next)
             write_postings(id);
-        finish_page(posting_partial());
+        finish_page(chunk_partial());
         write_outside(Arena::Outside::kNull);
         write_outside(Arena::Outside::kZero);
     }
 
 private:
-    static uint32_t chunks_of(const ArenaNode &n) {
-        return ceil_div(n.tid_count, PostingChunk::kTids);
+    uint32_t chunks_of(const ArenaNode &n) const {
+        return ceil_div(n.tid_count, PostingChunk::capacity(options_.attributes));
     }
     uint32_t outside_pages(Arena::Outside which) const {
         return ceil_div(arena_.outside(which).count, TidListPage::kTids);
     }
-    BlockNo posting_partial() const {
-        bool room = chunks_ % PostingChunk::per_page() != 0;
-        return room ? posting_block_ + chunks_ / PostingChunk::per_page() : kNoBlock;
+    uint32_t chunk_address(uint32_t i) const {
+        constexpr uint32_t per_page = PostingChunk::per_page();
+        return directory_.data_block(posting_page_ + i / per_page) * per_page + i % per_page;
+    }
+    BlockNo chunk_partial() const {
+        return chunks_ % PostingChunk::per_page() != 0 ? chunk_block(chunk_address(chunks_))
+                                                       : kNoBlock;
     }
 
     /* Counts everything, and numbers the upper records. */
@@ -88,15 +102,16 @@ private:
             uppers += n.level;
             chunks_ += chunks_of(n);
         }
-        BlockNo next = 1 + (has_centre ? ceil_div(options_.dim, kFloatsPerPage) : 0);
-        base_ = {&layouts_.base, next, nodes};
-        next += base_.blocks();
-        upper_ = {&layouts_.upper, next, uppers};
-        next += upper_.blocks();
-        posting_block_ = next;
+        uint32_t next = has_centre ? ceil_div(options_.dim, kFloatsPerPage) : 0;
+        base_ = {&layouts_.base, &directory_, next, nodes};
+        next += base_.pages();
+        upper_ = {&layouts_.upper, &directory_, next, uppers};
+        next += upper_.pages();
+        posting_page_ = next;
         next += ceil_div(chunks_, PostingChunk::per_page());
-        outside_block_[0] = next;
-        outside_block_[1] = next + outside_pages(Arena::Outside::kNull);
+        outside_page_[0] = next;
+        outside_page_[1] = next + outside_pages(Arena::Outside::kNull);
+        pages_ = outside_page_[1] + outside_pages(Arena::Outside::kZero);
     }
 
     NodeId base_id(ArenaId id) const { return base_.id(arena_.node(id).place); }
@@ -109,17 +124,17 @@ private:
 
     PageList list(Arena::Outside which) const {
         uint32_t pages = outside_pages(which);
-        BlockNo block = outside_block_[static_cast<int>(which)];
+        uint32_t first = outside_page_[static_cast<int>(which)];
         if (pages == 0)
             return {};
-        return {block, block + pages - 1};
+        return {directory_.data_block(first), directory_.data_block(first + pages - 1)};
     }
 
     void write_meta(bool has_centre, float beam_factor) {
         make_empty_meta(page_.data(), options_);
         MetaPage &meta = meta_of(page_.data());
         if (has_centre)
-            meta.centre[0] = 1;
+            meta.centre[0] = directory_.data_block(0);
         if (beam_factor != 0)
             meta.beam_factor = beam_factor;
         const Arena::Entry entry = arena_.entry();
@@ -131,16 +146,45 @@ private:
         }
         meta.free_base = base_.partial();
         meta.free_upper = upper_.partial();
-        meta.free_posting = posting_partial();
+        meta.free_posting = chunk_partial();
         meta.null_rows = list(Arena::Outside::kNull);
         meta.zero_rows = list(Arena::Outside::kZero);
-        append();
+        out_.append(page_.data());
+        if (pages_ != 0)
+            write_directory(kMetaBlock + 1);
+    }
+
+    /* The block of the data page behind page_, or kNoBlock. */
+    BlockNo next_block() const {
+        return written_ + 1 < pages_ ? directory_.data_block(written_ + 1) : kNoBlock;
     }
 
     void append() {
         out_.append(page_.data());
-        block_++;
         used_ = 0;
+        const BlockNo block = directory_.data_block(written_) + 1;
+        if (++written_ < pages_ && directory_.is_directory(block))
+            write_directory(block);
+    }
+
+    /* The directory page `block`: entries of the base records in the blocks behind it, which are the
+     * next ones in the order of writing. */
+    void write_directory(BlockNo block) {
+        init_page(page_.data(), PageKind::kDirectory);
+        for (; entered_ < base_.count && directory_.page_of_node(base_.id(entered_)) == block;
+             entered_++) {
+            const ArenaId id = entered_ == 0 ? first_ : arena_.node(entered_node_).next;
+            const ArenaNode &n = arena_.node(id);
+            entered_node_ = id;
+            RecordHeader head{};
+            head.state = RecordState::kLive;
+            head.tid = n.tid;
+            head.posting = n.tid_count == 0 ? kNoNode : 0;
+            head.up = n.level == 0 ? kNoNode : 0;
+            set_entry(page_.data(), directory_, directory_.entry_of(base_.id(entered_)),
+                      entry_of(head, arena_.attributes(id)));
+        }
+        out_.append(page_.data());
     }
 
     void write_centre_pages(const float *centre) {
@@ -149,7 +193,7 @@ private:
             uint32_t n = std::min(kFloatsPerPage, options_.dim - done);
             std::memcpy(payload(page_.data()), centre + done, n * sizeof(float));
             done += n;
-            trailer(page_.data()).next = done < options_.dim ? block_ + 1 : kNoBlock;
+            trailer(page_.data()).next = done < options_.dim ? next_block() : kNoBlock;
             append();
         }
     }
@@ -169,8 +213,8 @@ private:
         if (layer == 0) {
             head.tid = n.tid;
             if (n.tid_count != 0) {
-                head.posting = posting_block_ * PostingChunk::per_page() + posting_next_;
-                posting_next_ += chunks_of(n);
+                head.posting = chunk_address(chunks_named_);
+                chunks_named_ += chunks_of(n);
             }
         }
         LinkList links = arena_.links(id, layer);
@@ -201,7 +245,7 @@ private:
         uint32_t n = head_capacity(layout.parts);
         std::memcpy(payload(page_.data()), from, n);
         for (uint32_t part = 1; part < layout.parts; part++) {
-            BlockNo block = block_ + part;
+            BlockNo block = directory_.data_block(written_ + part);
             std::memcpy(payload(page_.data()) + n + (part - 1) * sizeof(BlockNo), &block,
                         sizeof(block));
         }
@@ -230,6 +274,7 @@ private:
     }
 
     void write_postings(ArenaId id) {
+        const uint32_t columns = options_.attributes;
         const ArenaNode &n = arena_.node(id);
         uint32_t left = n.tid_count;
         uint32_t piece = n.tids;
@@ -242,10 +287,11 @@ private:
             PostingChunk *c = chunk(used_);
             c->owner = base_id(id);
             c->owner_generation = kFirstGeneration;
-            while (left > 0 && c->count < PostingChunk::kTids)
-                c->tids[c->count++] = take_tid(&left, &piece);
-            uint32_t address = block_ * PostingChunk::per_page() + used_;
-            c->next = left > 0 ? address + 1 : kNoNode;
+            while (left > 0 && c->count < PostingChunk::capacity(columns))
+                std::memcpy(c->row(c->count++, columns), take_row(&left, &piece, columns),
+                            packed_row_bytes(columns));
+            chunks_written_++;
+            c->next = left > 0 ? chunk_address(chunks_written_) : kNoNode;
             if (++used_ == PostingChunk::per_page())
                 append();
         }
@@ -255,13 +301,13 @@ private:
         return reinterpret_cast<PostingChunk *>(payload(page_.data())) + slot;
     }
 
-    /* Row number `left` of a chain of TID pieces, newest first. */
-    StoredTid take_tid(uint32_t *left, uint32_t *piece) const {
-        const TidPiece &p = arena_.tid_piece(*piece);
-        uint32_t in_piece = --*left % TidPiece::kTids;
+    /* Row number `left` of a chain of pieces, newest first. */
+    const std::byte *take_row(uint32_t *left, uint32_t *piece, uint32_t columns) const {
+        const RowPiece &p = arena_.row_piece(*piece);
+        uint32_t in_piece = --*left % RowPiece::rows(columns);
         if (in_piece == 0)
             *piece = p.previous;
-        return p.tids[in_piece];
+        return p.row(in_piece, columns);
     }
 
     void write_outside(Arena::Outside which) {
@@ -272,8 +318,8 @@ private:
             init_page(page_.data(), PageKind::kTidList);
             auto *list = reinterpret_cast<TidListPage *>(payload(page_.data()));
             while (left > 0 && list->count < TidListPage::kTids)
-                list->tids[list->count++] = take_tid(&left, &piece);
-            trailer(page_.data()).next = left > 0 ? block_ + 1 : kNoBlock;
+                list->tids[list->count++] = packed_tid(take_row(&left, &piece, 0));
+            trailer(page_.data()).next = left > 0 ? next_block() : kNoBlock;
             append();
         }
     }
@@ -283,17 +329,22 @@ private:
     const CreateOptions &options_;
     const ArenaId first_;
     const IndexLayouts layouts_;
+    const DirectoryShape directory_;
     BulkWriter &out_;
     std::pmr::vector<std::byte> page_;
     std::pmr::vector<std::byte> record_;
     Extent base_{};
     Extent upper_{};
     uint32_t chunks_ = 0;
-    BlockNo posting_block_ = 0;
-    BlockNo outside_block_[2] = {};
-    uint32_t posting_next_ = 0;
-    BlockNo block_ = 0; /* of page_ */
-    uint32_t used_ = 0; /* slots of page_ */
+    uint32_t posting_page_ = 0; /* data pages */
+    uint32_t outside_page_[2] = {};
+    uint32_t pages_ = 0;
+    uint32_t chunks_named_ = 0; /* by records written */
+    uint32_t chunks_written_ = 0;
+    uint32_t entered_ = 0; /* base records in directory pages written */
+    ArenaId entered_node_ = kNoArenaNode;
+    uint32_t written_ = 0; /* data pages; page_ is the next */
+    uint32_t used_ = 0;    /* slots of page_ */
 };
 
 }  // namespace

@@ -7,6 +7,9 @@
  * needs no lookup.  An entry is written in the same PageTxn as the record it describes, which makes it
  * exact at all times; a reader that reads the page earlier than the record finds out by comparing the
  * heap TID.
+ *
+ * Written by everything that adds, changes or removes a base record's rows (insert.cpp, posting.cpp,
+ * record_io.cpp, vacuum*.cpp, build_write.cpp); compared with the records by verify_directory.cpp.
  */
 #pragma once
 
@@ -15,15 +18,29 @@
 #include "core/attributes.h"
 #include "core/ids.h"
 #include "core/page.h"
+#include "core/record.h"
+#include "core/store.h"
 
 namespace hnsw::core {
 
 /* Flags of an entry; the lower byte is Attributes::nulls. */
-inline constexpr uint16_t kEntryUsed = 1 << 8; /* the record is live and has a row */
-inline constexpr uint16_t kEntryMany = 1 << 9; /* it has further rows, in posting chunks, with
+inline constexpr uint16_t kEntryUsed = 1 << 8;   /* the record is live and has a row */
+inline constexpr uint16_t kEntryMany = 1 << 9;   /* it has further rows, in posting chunks, with
                                                   attributes of their own: read them */
+inline constexpr uint16_t kEntryTower = 1 << 10; /* it names an upper record */
 
-/* Where entries lie. A page's payload: keys[attributes][entries], tids[entries], flags[entries]. */
+/* One entry. What is not in use is zero. */
+struct DirectoryEntry {
+    StoredTid tid{}; /* first row, without its dead mark; invalid if all rows are in chunks */
+    uint16_t flags = 0;
+    Attributes row; /* of that row */
+
+    bool used() const { return (flags & kEntryUsed) != 0; }
+    bool many() const { return (flags & kEntryMany) != 0; }
+};
+
+/* Where entries lie. A page's payload: keys[attributes][entries], tids[entries], flags[entries]. The
+ * entries for the page's own block are never used: so every number there is has an entry. */
 struct DirectoryShape {
     uint32_t attributes = 0; /* 0..kMaxAttributes */
     uint32_t per_page = 1;   /* base records per page */
@@ -35,7 +52,7 @@ struct DirectoryShape {
         shape.attributes = attributes;
         shape.per_page = base_per_page;
         shape.entries = kPayloadBytes / (8 + 8 * attributes) / 8 * 8;
-        shape.blocks = shape.entries / base_per_page;
+        shape.blocks = shape.entries / base_per_page; /* at least 2: see kMaxPerPage */
         return shape;
     }
 
@@ -45,6 +62,10 @@ struct DirectoryShape {
     }
     /* The directory page of a base page. */
     BlockNo page_of(BlockNo block) const { return block - (block - 1) % blocks; }
+    /* Block number n of those that are neither the metapage nor directory pages. */
+    BlockNo data_block(uint32_t n) const {
+        return 2 + n / (blocks - 1) * blocks + n % (blocks - 1);
+    }
     BlockNo page_of_node(NodeId id) const { return page_of(id / per_page); }
     uint32_t entry_of(NodeId id) const {
         const BlockNo block = id / per_page;
@@ -53,6 +74,8 @@ struct DirectoryShape {
     /* The node that entry `entry` of directory page `page` describes. */
     NodeId node_of(BlockNo page, uint32_t entry) const { return page * per_page + entry; }
 };
+
+static_assert(DirectoryShape::make(kMaxAttributes, kMaxPerPage).blocks >= 2);
 
 /* A directory page. Of a page of zeros (an extension a crash cut short) every entry is unused. */
 struct DirectoryView {
@@ -75,6 +98,22 @@ struct DirectoryView {
         row.nulls = static_cast<uint8_t>(flags()[entry]);
         return row;
     }
+    DirectoryEntry entry(uint32_t n) const { return {tids()[n], flags()[n], attributes(n)}; }
 };
+
+/* Changes one entry of a directory page. */
+void set_entry(std::byte *page, const DirectoryShape &shape, uint32_t n,
+               const DirectoryEntry &entry);
+
+/* What the directory says about a base record that says `head`; row: attributes of head.tid. */
+DirectoryEntry entry_of(const RecordHeader &head, const Attributes &row);
+
+/* Makes the entry of base record `id`, latched in `txn`, say what `head` says, in the same commit.
+ * row: attributes of head.tid; null: head.tid is the one the entry has, or none. */
+void write_entry(PageTxn &txn, const DirectoryShape &shape, NodeId id, const RecordHeader &head,
+                 const Attributes *row);
+
+/* The entry of a base record; unused for an id beyond the end. Latches one page. */
+DirectoryEntry read_entry(PageStore &store, const DirectoryShape &shape, NodeId id);
 
 }  // namespace hnsw::core

@@ -87,19 +87,20 @@ void make_empty_meta(std::byte *page, const CreateOptions &options) {
 void create_empty_index(PageStore &store, const CreateOptions &options) {
     PageTxn txn(store);
     BlockNo block;
-    std::byte *page = txn.extend(PageKind::kMeta, &block);
+    std::byte *page = txn.extend({}, PageKind::kMeta, &block);
     make_empty_meta(page, options);
     txn.commit();
 }
 
-BlockNo write_centre(PageStore &store, const float *coordinates, uint32_t dim) {
+BlockNo write_centre(const Index &index, const float *coordinates) {
+    const uint32_t dim = index.meta().dim;
     /* Last page first, so that each page names a page that exists. */
     uint32_t pages = (dim + kFloatsPerPage - 1) / kFloatsPerPage;
     BlockNo next = kNoBlock;
     for (uint32_t i = pages; i-- > 0;) {
-        PageTxn txn(store);
+        PageTxn txn(index.store());
         BlockNo block;
-        std::byte *page = txn.extend(PageKind::kCentre, &block);
+        std::byte *page = txn.extend(index.directory(), PageKind::kCentre, &block);
         uint32_t first = i * kFloatsPerPage;
         uint32_t n = std::min(kFloatsPerPage, dim - first);
         std::memcpy(payload(page), coordinates + first, n * sizeof(float));

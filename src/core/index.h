@@ -34,10 +34,6 @@ void make_empty_meta(std::byte *page, const CreateOptions &options);
 /* Writes block 0 of an empty relation. */
 void create_empty_index(PageStore &store, const CreateOptions &options);
 
-/* Writes the coordinates of a centre (dim floats) into a chain of kCentre pages; returns the
- * first. The caller makes the metapage point to it. */
-BlockNo write_centre(PageStore &store, const float *coordinates, uint32_t dim);
-
 class Index {
 public:
     /* Reads the metapage; corrupt() if it is not one of ours (callers that want a friendlier
@@ -68,6 +64,10 @@ private:
     BlockNo built_centre_ = kNoBlock; /* centre 0 of space_ */
     std::optional<Space> space_;
 };
+
+/* Writes the coordinates of a centre (dim floats) into a chain of kCentre pages; returns the
+ * first. The caller makes the metapage point to it. */
+BlockNo write_centre(const Index &index, const float *coordinates);
 
 /* The top layer of a node: floor(-ln(U) / ln(m)), U from the hash of its value, so that a rebuild
  * gives the same layers (Malkov and Yashunin, arXiv 1603.09320, section 4). At most kMaxLevel. */

@@ -81,7 +81,8 @@ IndexStats collect_stats(Index &index, const Context &context) {
             for (uint32_t slot = 0; slot < PostingChunk::per_page(); slot++) {
                 const PostingChunk *chunk = chunk_in_page(page.data(), slot);
                 if (chunk->owner != kNoNode)
-                    stats.duplicate_rows += std::min<uint32_t>(chunk->count, PostingChunk::kTids);
+                    stats.duplicate_rows += std::min<uint32_t>(
+                        chunk->count, PostingChunk::capacity(index.directory().attributes));
             }
         } else if (kind == PageKind::kTidList) {
             listed_rows +=

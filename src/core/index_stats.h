@@ -24,7 +24,7 @@ struct IndexStats {
     uint64_t free_slots = 0;        /* freed, waiting or on the free list */
     uint64_t unused_slots = 0;      /* never filled */
     uint64_t unreachable_nodes = 0; /* layer-0 nodes no path from the entry point reaches */
-    uint64_t pages_by_kind[8] = {}; /* by PageKind */
+    uint64_t pages_by_kind[9] = {}; /* by PageKind */
 };
 
 IndexStats collect_stats(Index &index, const Context &context);

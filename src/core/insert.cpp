@@ -144,12 +144,12 @@ struct Inserter::Impl {
 void Inserter::Impl::insert(const float *value, HeapTid tid) {
     index.refresh();
     if (value == nullptr) {
-        add_to_tid_list(index.store(), false, tid);
+        add_to_tid_list(index, false, tid);
         return;
     }
     index.space().prepare(value, &query);
     if (query.zero) {
-        add_to_tid_list(index.store(), true, tid);
+        add_to_tid_list(index, true, tid);
         return;
     }
     if (index.meta().centre_is_guess != 0 && index.meta().centre[0] == kNoBlock) {
@@ -215,7 +215,7 @@ bool Inserter::Impl::join_equal(HeapTid tid) {
         edit_base.close();
         return false;
     }
-    add_posting(index.store(), edit_base, pool.equal, tid);
+    add_posting(index, edit_base, pool.equal, tid, attributes);
     return true;
 }
 
@@ -274,17 +274,17 @@ void Inserter::Impl::fill_links(const RecordImage &image) {
 }
 
 NodeId Inserter::Impl::add_base(uint32_t level, HeapTid tid) {
-    NewRecord record(index.store(), index.layouts().base, RecordClass::kBase, context.memory);
+    NewRecord record(index, RecordClass::kBase, context.memory);
     record.open();
     fill_header(record.image(), level);
     record.image().head().tid = StoredTid::from(tid);
     fill_links(record.image());
-    record.commit();
+    record.commit(attributes);
     return record.id();
 }
 
 NodeId Inserter::Impl::add_upper(uint32_t level, NodeId down) {
-    NewRecord record(index.store(), index.layouts().upper, RecordClass::kUpper, context.memory);
+    NewRecord record(index, RecordClass::kUpper, context.memory);
     record.open();
     fill_header(record.image(), level);
     record.image().head().down = down;
@@ -297,6 +297,8 @@ void Inserter::Impl::set_up(RecordEdit &edit, NodeId id, NodeId up) {
     if (!edit.open(id))
         return;
     edit.image().head().up = up;
+    if (&edit == &edit_base)
+        write_entry(edit.txn(), index.directory(), id, edit.view().head(), nullptr);
     edit.commit();
 }
 
@@ -459,7 +461,7 @@ bool Inserter::Impl::set_entry(NodeId base, NodeId upper, uint32_t level) {
 /* The first row of an index created empty is its first centre: data far from the origin would
  * drown in quantisation error otherwise. Whoever comes first sets it, before any record exists. */
 void Inserter::Impl::guess_centre() {
-    const BlockNo centre = write_centre(index.store(), query.value.data(), index.meta().dim);
+    const BlockNo centre = write_centre(index, query.value.data());
     PageTxn txn(index.store());
     if (meta_of(txn.latch(kMetaBlock)).centre[0] == kNoBlock) {
         meta_of(txn.modify(kMetaBlock)).centre[0] = centre;
@@ -497,7 +499,7 @@ void Inserter::Impl::learn_centre() {
     scratch.resize(meta.dim);
     for (uint32_t i = 0; i < meta.dim; i++)
         scratch[i] = static_cast<float>(sum[i] / found);
-    const BlockNo centre = write_centre(index.store(), scratch.data(), meta.dim);
+    const BlockNo centre = write_centre(index, scratch.data());
     PageTxn txn(index.store());
     if (meta_of(txn.latch(kMetaBlock)).centre_count != 1)
         return; /* another backend was faster; our pages stay unused */

@@ -41,6 +41,13 @@ void MemStore::corrupt(BlockNo block, const char *what) {
 
 std::byte *MemStore::raw(BlockNo block) { return page(block).bytes; }
 
+void MemStore::append(const std::byte *bytes) {
+    auto fresh = std::make_unique<Page>();
+    std::memcpy(fresh->bytes, bytes, kPageSize);
+    std::unique_lock lock(grow_);
+    pages_.push_back(std::move(fresh));
+}
+
 void MemStore::txn_latch(TxnPage &txn_page) {
     Page &p = page(txn_page.block);
     p.latch.lock();

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/attributes.h"
 #include "core/ids.h"
 
 namespace hnsw::core {
@@ -20,12 +21,13 @@ inline constexpr uint32_t kPayloadBytes = kPageSize - kPageHeaderBytes - kPageTr
 enum class PageKind : uint16_t {
     kUnused = 0, /* all zero: an extension that a crash left behind; legal, ignored */
     kMeta = 1,
-    kBase = 2,    /* layer-0 records */
-    kUpper = 3,   /* records of the layers above */
-    kPart = 4,    /* continuation of a record that is larger than a page */
-    kPosting = 5, /* chunks of further heap TIDs of a node */
-    kTidList = 6, /* heap TIDs of NULL or zero vectors */
-    kCentre = 7,  /* the centre that vectors are quantised around */
+    kBase = 2,      /* layer-0 records */
+    kUpper = 3,     /* records of the layers above */
+    kPart = 4,      /* continuation of a record that is larger than a page */
+    kPosting = 5,   /* chunks of further heap TIDs of a node */
+    kTidList = 6,   /* heap TIDs of NULL or zero vectors */
+    kCentre = 7,    /* the centre that vectors are quantised around */
+    kDirectory = 8, /* first rows and attributes of the base records of the blocks behind it */
 };
 
 /* Values of PageTrailer::next besides a block number. */
@@ -61,24 +63,36 @@ inline PageKind page_kind(const std::byte *page) {
     return t.magic == kPageMagic ? t.kind : PageKind::kUnused;
 }
 
-/* ---- Posting chunks: further heap TIDs of a node with equal rows ---------------------------- */
+/* ---- Posting chunks: further heap rows of a node with equal vectors ------------------------- */
 
 struct PostingChunk {
-    static constexpr uint32_t kTids = 26;
+    static constexpr uint32_t kRowBytes = 160;
 
     NodeId owner; /* base record the chunk belongs to; kNoNode = free */
     uint32_t owner_generation;
     uint32_t next;  /* next chunk of the chain, kNoNode = last */
-    uint16_t count; /* TIDs in use, 0..kTids */
+    uint16_t count; /* rows in use, 0..capacity() */
     uint16_t unused;
     union {
-        StoredTid tids[kTids];
-        uint64_t freed_at; /* a free chunk: see RecordHeader::freed_at */
+        std::byte rows[kRowBytes]; /* packed (attributes.h) */
+        uint64_t freed_at;         /* a free chunk: see RecordHeader::freed_at */
     };
 
+    /* Rows of an index with so many attributes: 26, 10, 6, 5, 4, 3, 2, 2, 2. */
+    static constexpr uint32_t capacity(uint32_t attributes) {
+        return kRowBytes / packed_row_bytes(attributes);
+    }
+    std::byte *row(uint32_t i, uint32_t attributes) {
+        return rows + size_t{i} * packed_row_bytes(attributes);
+    }
+    const std::byte *row(uint32_t i, uint32_t attributes) const {
+        return rows + size_t{i} * packed_row_bytes(attributes);
+    }
     static constexpr uint32_t per_page();
 };
 inline constexpr uint32_t PostingChunk::per_page() { return kPayloadBytes / sizeof(PostingChunk); }
+static_assert(sizeof(PostingChunk) == 176);
+static_assert(PostingChunk::capacity(0) == 26 && PostingChunk::capacity(kMaxAttributes) == 2);
 
 /* ---- TID lists: rows whose vector is NULL (or zero, where the metric has no direction for it) - */
 

@@ -27,21 +27,30 @@ private:
 
 }  // namespace
 
-bool read_postings(PageStore &store, NodeId owner, uint32_t generation, uint32_t first,
-                   std::pmr::vector<StoredTid> &out) {
-    const size_t before = out.size();
+bool read_postings(const Index &index, NodeId owner, uint32_t generation, uint32_t first,
+                   std::pmr::vector<StoredTid> &tids, std::pmr::vector<Attributes> *attributes) {
+    PageStore &store = index.store();
+    const uint32_t columns = index.directory().attributes;
+    const size_t before = tids.size();
+    const size_t attributes_before = attributes == nullptr ? 0 : attributes->size();
     CircleWatch watch;
     for (uint32_t address = first; address != kNoNode;) {
         const bool there = chunk_block(address) < store.size();
         PageRef page(store, there ? chunk_block(address) : kMetaBlock);
         const PostingChunk *chunk = chunk_in_page(page.data(), address);
         if (page_kind(page.data()) != PageKind::kPosting || chunk->owner != owner ||
-            chunk->owner_generation != generation || chunk->count > PostingChunk::kTids ||
-            watch.comes_back(address)) {
-            out.resize(before);
+            chunk->owner_generation != generation ||
+            chunk->count > PostingChunk::capacity(columns) || watch.comes_back(address)) {
+            tids.resize(before);
+            if (attributes != nullptr)
+                attributes->resize(attributes_before);
             return false;
         }
-        out.insert(out.end(), chunk->tids, chunk->tids + chunk->count);
+        for (uint32_t i = 0; i < chunk->count; i++) {
+            tids.push_back(packed_tid(chunk->row(i, columns)));
+            if (attributes != nullptr)
+                attributes->push_back(packed_attributes(chunk->row(i, columns), columns));
+        }
         address = chunk->next;
         page.release();
         store.poll();
@@ -52,7 +61,8 @@ bool read_postings(PageStore &store, NodeId owner, uint32_t generation, uint32_t
 namespace {
 
 /* A free chunk, its page held in `txn`: from the list of posting pages or a new page. */
-uint32_t take_free_chunk(PageStore &store, PageTxn &txn) {
+uint32_t take_free_chunk(const Index &index, PageTxn &txn) {
+    PageStore &store = index.store();
     constexpr uint32_t per_page = PostingChunk::per_page();
     BlockNo listed = first_free_page(store, PageKind::kPosting);
     if (listed != kNoBlock) {
@@ -74,7 +84,7 @@ uint32_t take_free_chunk(PageStore &store, PageTxn &txn) {
         txn.commit();
     }
     BlockNo block;
-    std::byte *page = txn.extend(PageKind::kPosting, &block);
+    std::byte *page = txn.extend(index.directory(), PageKind::kPosting, &block);
     for (uint32_t slot = 0; slot < per_page; slot++)
         chunk_in_page(page, slot)->owner = kNoNode;
     put_on_free_list(txn, block, page);
@@ -83,52 +93,61 @@ uint32_t take_free_chunk(PageStore &store, PageTxn &txn) {
 
 /* Whether the first chunk of a node's chain is its own and takes another row. The node is latched,
  * so the answer holds. */
-bool has_room(PageStore &store, NodeId owner, const RecordHeader &head) {
+bool has_room(const Index &index, NodeId owner, const RecordHeader &head) {
+    PageStore &store = index.store();
     if (head.posting == kNoNode || chunk_block(head.posting) >= store.size())
         return false;
     PageRef page(store, chunk_block(head.posting));
     const PostingChunk *chunk = chunk_in_page(page.data(), head.posting);
     return page_kind(page.data()) == PageKind::kPosting && chunk->owner == owner &&
-           chunk->owner_generation == head.generation && chunk->count < PostingChunk::kTids;
+           chunk->owner_generation == head.generation &&
+           chunk->count < PostingChunk::capacity(index.directory().attributes);
 }
 
 }  // namespace
 
-void add_posting(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid) {
+void add_posting(const Index &index, RecordEdit &edit, NodeId owner, HeapTid tid,
+                 const Attributes &row) {
     const RecordHeader head = edit.view().head();
+    const uint32_t columns = index.directory().attributes;
     if (!head.tid.tid().valid()) { /* VACUUM has taken the first row */
         edit.image().head().tid = StoredTid::from(tid);
         edit.image().head().tid_changes++;
+        write_entry(edit.txn(), index.directory(), owner, edit.view().head(), &row);
         edit.commit();
         return;
     }
-    if (has_room(store, owner, head)) {
+    if (has_room(index, owner, head)) {
         std::byte *page = edit.txn().modify(chunk_block(head.posting));
         PostingChunk *chunk = chunk_in_page(page, head.posting);
-        chunk->tids[chunk->count++] = StoredTid::from(tid);
+        pack_row(chunk->row(chunk->count++, columns), StoredTid::from(tid), row, columns);
         edit.image().head().tid_changes++;
         edit.commit();
         return;
     }
     /* A new chunk in front. The chunk is published before the record names it; a crash between
      * the two leaves an owned chunk nobody names, which VACUUM frees. */
-    PageTxn chunk_txn(store);
-    uint32_t address = take_free_chunk(store, chunk_txn);
+    PageTxn chunk_txn(index.store());
+    uint32_t address = take_free_chunk(index, chunk_txn);
     PostingChunk *chunk = chunk_in_page(chunk_txn.modify(chunk_block(address)), address);
     std::memset(chunk, 0, sizeof(*chunk));
     chunk->owner = owner;
     chunk->owner_generation = head.generation;
     chunk->next = head.posting;
     chunk->count = 1;
-    chunk->tids[0] = StoredTid::from(tid);
+    pack_row(chunk->row(0, columns), StoredTid::from(tid), row, columns);
     chunk_txn.commit();
     RecordHeader &image = edit.image().head();
     image.posting = address;
     image.tid_changes++;
+    if (head.posting == kNoNode)
+        write_entry(edit.txn(), index.directory(), owner, image, nullptr);
     edit.commit();
 }
 
-void mark_dead(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid) {
+void mark_dead(const Index &index, RecordEdit &edit, NodeId owner, HeapTid tid) {
+    PageStore &store = index.store();
+    const uint32_t columns = index.directory().attributes;
     const RecordHeader head = edit.view().head();
     if (head.tid.tid() == tid) {
         edit.image().head().tid = StoredTid::from(tid, true);
@@ -144,11 +163,12 @@ void mark_dead(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid) {
         if (page_kind(page) != PageKind::kPosting || chunk->owner != owner ||
             chunk->owner_generation != head.generation || watch.comes_back(address))
             return;
-        for (uint32_t i = 0; i < chunk->count && i < PostingChunk::kTids; i++) {
-            if (chunk->tids[i].tid() != tid)
+        for (uint32_t i = 0; i < chunk->count && i < PostingChunk::capacity(columns); i++) {
+            if (packed_tid(chunk->row(i, columns)).tid() != tid)
                 continue;
-            chunk_in_page(txn.modify(chunk_block(address)), address)->tids[i] =
-                StoredTid::from(tid, true);
+            const StoredTid dead = StoredTid::from(tid, true);
+            std::memcpy(chunk_in_page(txn.modify(chunk_block(address)), address)->row(i, columns),
+                        &dead, sizeof(dead));
             txn.commit();
             return;
         }
@@ -156,7 +176,8 @@ void mark_dead(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid) {
     }
 }
 
-void add_to_tid_list(PageStore &store, bool zero_list, HeapTid tid) {
+void add_to_tid_list(const Index &index, bool zero_list, HeapTid tid) {
+    PageStore &store = index.store();
     auto list_of = [zero_list](auto &meta) -> auto & {
         return zero_list ? meta.zero_rows : meta.null_rows;
     };
@@ -185,7 +206,7 @@ void add_to_tid_list(PageStore &store, bool zero_list, HeapTid tid) {
         if (fill != kNoBlock && next == kNotListed)
             store.corrupt(fill, "a TID list page without a next page");
         if (fill == kNoBlock || next == kNoBlock) {
-            std::byte *page = txn.extend(PageKind::kTidList, &next);
+            std::byte *page = txn.extend(index.directory(), PageKind::kTidList, &next);
             trailer(page).next = kNoBlock;
             if (fill != kNoBlock)
                 trailer(txn.modify(fill)).next = next;

@@ -21,21 +21,23 @@ inline const PostingChunk *chunk_in_page(const std::byte *page, uint32_t address
 }
 inline BlockNo chunk_block(uint32_t address) { return address / PostingChunk::per_page(); }
 
-/* Appends the rows of the chain that starts at `first` to `out`. Latches one chunk's page at a
- * time. False, and `out` as it was: a chunk is not (any longer) the node's, since VACUUM took it out
+/* Appends the rows of the chain that starts at `first` to `tids`, and to `attributes`, if given, what
+ * goes with each.  Latches one chunk's page at a time. False, and both as they were: a chunk is not (any longer) the node's, since VACUUM took it out
  * of the chain (read the record again), or the chain is damaged and runs in a circle. */
-bool read_postings(PageStore &store, NodeId owner, uint32_t generation, uint32_t first,
-                   std::pmr::vector<StoredTid> &out);
+bool read_postings(const Index &index, NodeId owner, uint32_t generation, uint32_t first,
+                   std::pmr::vector<StoredTid> &tids,
+                   std::pmr::vector<Attributes> *attributes = nullptr);
 
 /* Adds a row to the node whose base record `edit` holds open, and commits. */
-void add_posting(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid);
+void add_posting(const Index &index, RecordEdit &edit, NodeId owner, HeapTid tid,
+                 const Attributes &row);
 
 /* Marks a row of the node whose base record `edit` holds open as dead to every snapshot, if the node
  * has that row. A row in the record itself is marked in the image: the caller commits. */
-void mark_dead(PageStore &store, RecordEdit &edit, NodeId owner, HeapTid tid);
+void mark_dead(const Index &index, RecordEdit &edit, NodeId owner, HeapTid tid);
 
 /* Adds a row to one of the metapage's TID lists (zero_list: vectors without direction, otherwise
- * NULLs). */
-void add_to_tid_list(PageStore &store, bool zero_list, HeapTid tid);
+ * NULLs). These rows have no attributes. */
+void add_to_tid_list(const Index &index, bool zero_list, HeapTid tid);
 
 }  // namespace hnsw::core

@@ -35,7 +35,7 @@ RecordLayout RecordLayout::make(uint32_t dim, uint32_t slots, uint32_t bits) {
     l.parts = 1;
     l.per_page = 1;
     if (l.bytes <= kPayloadBytes) {
-        l.per_page = kPayloadBytes / l.bytes;
+        l.per_page = std::min(kPayloadBytes / l.bytes, kMaxPerPage);
     } else {
         while (spanning_capacity(l.parts) < l.bytes)
             l.parts++;

@@ -52,6 +52,10 @@ struct RecordHeader {
 };
 static_assert(sizeof(RecordHeader) == 56);
 
+/* Records per page at most: a page of the directory covers at least two blocks, its own and one of
+ * base records, however many attributes there are. */
+inline constexpr uint32_t kMaxPerPage = 56;
+
 /* Where the pieces of a record lie. One for base records, one for upper records. */
 struct RecordLayout {
     uint32_t dim = 0;   /* padded dimensions, a multiple of 64: bytes of the own vector */

@@ -197,6 +197,8 @@ bool NewRecord::take_from_list() {
             more = true;
     }
     id_ = layout_.id_of(block, 0); /* not kNoNode: the list was not empty */
+    if (!more && !spans(layout_))
+        latch_directory(block);
     if (!more && !take_off_free_list(txn_, block)) {
         /* Somebody put another page in front of it: then it stays listed, full or not, and
          * is taken off when it comes to the front again. */
@@ -222,9 +224,17 @@ bool NewRecord::take_from_list() {
     return prepare(block, found, false);
 }
 
+/* Before the metapage, which comes after it in the order of latches. */
+void NewRecord::latch_directory(BlockNo block) {
+    if (cls_ == RecordClass::kBase)
+        txn_.latch(directory_.page_of(block));
+}
+
 void NewRecord::extend() {
     BlockNo block;
-    std::byte *page = txn_.extend(page_kind_of(cls_), &block);
+    std::byte *page = txn_.extend(directory_, page_kind_of(cls_), &block);
+    if (!spans(layout_))
+        latch_directory(block);
     if (layout_.per_page > 1)
         put_on_free_list(txn_, block, page);
     prepare(block, 0, true);
@@ -256,7 +266,7 @@ bool NewRecord::prepare(BlockNo block, uint32_t slot, bool fresh) {
     return true;
 }
 
-void NewRecord::commit() {
+void NewRecord::commit(const Attributes &row) {
     if (spans(layout_)) {
         for (uint32_t part = 1; part < layout_.parts; part++) {
             PageTxn txn(store_);
@@ -271,7 +281,7 @@ void NewRecord::commit() {
                     page = txn.modify(block);
                 } else {
                     txn.release();
-                    page = txn.extend(PageKind::kPart, &block);
+                    page = txn.extend(directory_, PageKind::kPart, &block);
                 }
             } else {
                 if (block >= store_.size() || page_kind(txn.latch(block)) != PageKind::kPart)
@@ -289,6 +299,8 @@ void NewRecord::commit() {
         std::memcpy(payload(page), image_.bytes, part_range(layout_, 0).last);
         std::copy(parts_.begin(), parts_.end(), part_table(page, layout_));
     }
+    if (cls_ == RecordClass::kBase)
+        write_entry(txn_, directory_, id_, image_.head(), &row);
     txn_.commit();
 }
 

@@ -13,6 +13,7 @@
 #include <memory_resource>
 #include <vector>
 
+#include "core/index.h"
 #include "core/meta.h"
 #include "core/record.h"
 #include "core/store.h"
@@ -130,24 +131,31 @@ private:
  */
 class NewRecord {
 public:
-    NewRecord(PageStore &store, const RecordLayout &layout, RecordClass cls,
-              std::pmr::memory_resource *memory)
-        : store_(store), layout_(layout), cls_(cls), txn_(store), scratch_(memory) {}
+    NewRecord(const Index &index, RecordClass cls, std::pmr::memory_resource *memory)
+        : store_(index.store()),
+          layout_(index.layout(cls)),
+          directory_(index.directory()),
+          cls_(cls),
+          txn_(index.store()),
+          scratch_(memory) {}
 
     /* Finds a slot. image() is then all zero but for state (kLive) and generation, and without
      * links (posting, up, down and ids kNoNode). */
     void open();
     NodeId id() const { return id_; }
     const RecordImage &image() const { return image_; }
-    void commit();
+    /* row: a base record's attributes, which go into the directory in the same commit. */
+    void commit(const Attributes &row = {});
 
 private:
     bool take_from_list();
+    void latch_directory(BlockNo block);
     void extend();
     bool prepare(BlockNo block, uint32_t slot, bool fresh);
 
     PageStore &store_;
     const RecordLayout &layout_;
+    const DirectoryShape &directory_;
     RecordClass cls_;
     PageTxn txn_;
     NodeId id_ = kNoNode;

@@ -250,7 +250,7 @@ void Scan::Impl::take_rows(const Result &result) {
         tids.push_back(result.tid);
     uint32_t chain = result.posting;
     for (uint32_t attempt = 0; attempt < kChainAttempts && chain != kNoNode; attempt++) {
-        if (read_postings(index.store(), result.id, result.generation, chain, tids))
+        if (read_postings(index, result.id, result.generation, chain, tids))
             return;
         /* VACUUM has shortened the chain meanwhile; no row has moved. */
         index.store().poll();
@@ -406,7 +406,7 @@ void Scan::Impl::flush_kills() {
         if (edit.open(first.id) && edit.view().head().generation == first.generation &&
             edit.view().head().tid_changes == first.tid_changes)
             for (size_t k = i; k < end; k++)
-                mark_dead(index.store(), edit, first.id, kills[k].tid);
+                mark_dead(index, edit, first.id, kills[k].tid);
         edit.commit();
         i = end;
         index.store().poll();

@@ -3,6 +3,8 @@
 
 #include <cstdlib>
 
+#include "core/directory.h"
+
 namespace hnsw::core {
 
 TxnPage *PageTxn::find(BlockNo block) {
@@ -37,13 +39,28 @@ std::byte *PageTxn::modify(BlockNo block) {
     return page->image;
 }
 
-std::byte *PageTxn::extend(PageKind kind, BlockNo *block) {
-    TxnPage &page = add();
-    store_.txn_extend(page);
-    store_.txn_modify(*this, page, true);
-    init_page(page.image, kind);
-    *block = page.block;
-    return page.image;
+std::byte *PageTxn::initialise(BlockNo block, PageKind kind) {
+    latch(block);
+    TxnPage *page = find(block);
+    store_.txn_modify(*this, *page, true);
+    init_page(page->image, kind);
+    return page->image;
+}
+
+std::byte *PageTxn::extend(const DirectoryShape &shape, PageKind kind, BlockNo *block) {
+    TxnPage fresh;
+    store_.txn_extend(fresh);
+    while (shape.is_directory(fresh.block)) {
+        PageTxn own(store_);
+        own.add() = fresh;
+        own.initialise(fresh.block, PageKind::kDirectory);
+        own.commit();
+        fresh = TxnPage{};
+        store_.txn_extend(fresh);
+    }
+    add() = fresh;
+    *block = fresh.block;
+    return initialise(fresh.block, kind);
 }
 
 void PageTxn::commit() {

@@ -6,8 +6,8 @@
  * Rules every caller keeps:
  *   - A reader holds one page at a time and calls poll() only while it holds none.
  *   - A writer changes pages through a PageTxn: at most kMaxTxnPages pages, latched exclusively
- *     in the order base < upper < posting < part < TID list < meta (a page just extended may come
- *     at any time: nobody else knows it).  commit() makes all changes durable as one unit.
+ *     in the order base < upper < posting < part < directory < TID list < meta (a page just
+ *     extended may come at any time: nobody else knows it).  commit() makes all changes durable as one unit.
  *   - PageRef and PageTxn are abandonable: if the server unwinds past them, transaction abort
  *     releases what they hold.
  */
@@ -23,6 +23,7 @@
 namespace hnsw::core {
 
 class PageTxn;
+struct DirectoryShape;
 
 /* Asks the processor for part of a page, at most what a record of one page takes. Reads nothing. */
 inline void prefetch_cache(const std::byte *page, uint32_t offset, uint32_t bytes) {
@@ -128,8 +129,12 @@ public:
     /* Latches `block` if need be and returns an image to change. No allocation that can fail is
      * needed between here and commit(). */
     std::byte *modify(BlockNo block);
-    /* Adds a block to the index, initialised as an empty page of `kind`. */
-    std::byte *extend(PageKind kind, BlockNo *block);
+    /* Adds a block to the index, initialised as an empty page of `kind`. It is never one of the blocks
+     * that the index's directory takes: when such a one is due it is added first, as a commit of
+     * its own. */
+    std::byte *extend(const DirectoryShape &shape, PageKind kind, BlockNo *block);
+    /* Latches `block` if need be and makes it an empty page, whatever it was. Before modify(). */
+    std::byte *initialise(BlockNo block, PageKind kind);
     /* Makes the changes durable together and releases the pages; the object can be used again. */
     void commit();
     /* Drops changes made so far and releases the pages. */

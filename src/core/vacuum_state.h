@@ -1,6 +1,6 @@
 /*
- * What the passes of one VACUUM share.  Private to vacuum.cpp (rows, entry point, driver) and
- * vacuum_free.cpp (freeing and recycling); docs/vacuum.md has the contract.
+ * What the passes of one VACUUM share.  Private to vacuum.cpp (rows, driver), vacuum_tower.cpp (upper
+ * records, entry point) and vacuum_free.cpp (freeing and recycling); docs/vacuum.md has the contract.
  */
 #pragma once
 

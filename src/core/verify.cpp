@@ -137,9 +137,12 @@ void Verifier::check_page(BlockNo block) {
         const std::byte *page = page_.data();
         check_outer(block, page, out);
         const PageKind kind = page_kind(page);
+        check_place(block, kind, out);
         if (kind == PageKind::kBase || kind == PageKind::kUpper)
             check_records(block, kind == PageKind::kBase ? RecordClass::kBase : RecordClass::kUpper,
                           first, out);
+        else if (kind == PageKind::kDirectory)
+            check_directory(block, out);
         else if (kind == PageKind::kPart)
             check_part(block, out);
         else if (kind == PageKind::kTidList)
@@ -161,7 +164,7 @@ void Verifier::check_outer(BlockNo block, const std::byte *page, Suspicions &out
         (u16_at(page, kSizeVersionAt) & 0xFF00) != kPageSize)
         suspect(out, Severity::kError, "page_header", kNoNode, "special space at %u, size %u",
                 u16_at(page, kSpecialAt), u16_at(page, kSizeVersionAt) & 0xFF00);
-    if (t.kind <= PageKind::kMeta || t.kind > PageKind::kCentre)
+    if (t.kind <= PageKind::kMeta || t.kind > PageKind::kDirectory)
         suspect(out, Severity::kError, "page_kind", kNoNode, "kind %u",
                 static_cast<unsigned>(t.kind));
     check_unlisted(block, page, out);
@@ -212,6 +215,8 @@ void Verifier::check_records(BlockNo block, RecordClass cls, bool first, Suspici
             view.bytes = record_.data();
         }
         check_record(id, cls, view, out);
+        if (cls == RecordClass::kBase)
+            check_directory_entry(id, view.head(), out);
         if (first && cls == RecordClass::kBase && view.head().state == RecordState::kLive) {
             live_.add(id);
             rows_of(id, view.head());
@@ -461,7 +466,7 @@ void Verifier::rows_of(NodeId id, const RecordHeader &head) {
     chain_.clear();
     uint32_t chain = head.posting;
     for (uint32_t n = 0; n < kLooks && chain != kNoNode; n++) {
-        if (read_postings(store_, id, head.generation, chain, chain_))
+        if (read_postings(index_, id, head.generation, chain, chain_))
             break;
         chain = base_.read(id) ? base_.view().head().posting : kNoNode;
         base_.release();
@@ -536,7 +541,7 @@ void Verifier::find_places(const std::pmr::vector<uint64_t> &keys,
             note(head.tid.tid(), id);
             chain_.clear();
             if (head.posting != kNoNode)
-                read_postings(store_, id, head.generation, head.posting, chain_);
+                read_postings(index_, id, head.generation, head.posting, chain_);
             for (const StoredTid &stored : chain_)
                 note(stored.tid(), id);
         }

@@ -191,6 +191,7 @@ void Verifier::check_edge(const RecordView &view, uint32_t slot, const RecordVie
 /* The node's posting chain; what it names is marked in chunks_. */
 void Verifier::check_chain(NodeId id, const RecordHeader &head, Suspicions &out) {
     const uint64_t most = uint64_t{store_.size()} * PostingChunk::per_page();
+    const uint32_t columns = index_.directory().attributes;
     uint64_t steps = 0;
     for (uint32_t address = head.posting; address != kNoNode; steps++) {
         const char *wrong = nullptr;
@@ -206,12 +207,12 @@ void Verifier::check_chain(NodeId id, const RecordHeader &head, Suspicions &out)
                 wrong = "comes to a page of another kind";
             else if (chunk->owner != id || chunk->owner_generation != head.generation)
                 wrong = "comes to a chunk that is not its own";
-            else if (chunk->count > PostingChunk::kTids)
+            else if (chunk->count > PostingChunk::capacity(columns))
                 wrong = "has a chunk with too many rows";
             else
                 next = chunk->next;
             for (uint32_t i = 0; wrong == nullptr && i < chunk->count; i++)
-                check_tid(chunk->tids[i].tid(), id, out);
+                check_tid(packed_tid(chunk->row(i, columns)).tid(), id, out);
         }
         if (wrong != nullptr) {
             suspect(out, Severity::kError, "posting_chain", id, "the chain %s at %u", wrong,

@@ -1,6 +1,7 @@
 /*
- * What the parts of one verification share.  Private to verify.cpp (driver, lists, rows) and
- * verify_record.cpp (records and what hangs on them); docs/check.md lists the findings.
+ * What the parts of one verification share.  Private to verify.cpp (driver, lists, rows),
+ * verify_record.cpp (records and what hangs on them) and verify_directory.cpp; docs/check.md lists the
+ * findings.
  */
 #pragma once
 
@@ -70,6 +71,11 @@ private:
     void check_edge(const RecordView &view, uint32_t slot, const RecordView &target, NodeId id,
                     Suspicions &out);
     void check_chain(NodeId id, const RecordHeader &head, Suspicions &out);
+
+    /* verify_directory.cpp */
+    void check_place(BlockNo block, PageKind kind, Suspicions &out);
+    void check_directory(BlockNo block, Suspicions &out);
+    void check_directory_entry(NodeId id, const RecordHeader &head, Suspicions &out);
 
     void rows_of(NodeId id, const RecordHeader &head);
     void row(HeapTid tid);

@@ -304,7 +304,7 @@ void add_pages(RowBuilder &row, const core::IndexStats &stats) {
     using Kind = core::PageKind;
     uint64_t total = 0;
     for (Kind kind : {Kind::kMeta, Kind::kBase, Kind::kUpper, Kind::kPart, Kind::kPosting,
-                      Kind::kTidList, Kind::kCentre, Kind::kUnused}) {
+                      Kind::kTidList, Kind::kCentre, Kind::kDirectory, Kind::kUnused}) {
         uint64_t bytes = stats.pages_by_kind[static_cast<int>(kind)] * core::kPageSize;
         row.add_count(bytes);
         total += bytes;

@@ -10,6 +10,7 @@
 #include "core/build.h"
 #include "core/record_io.h"
 #include "core/verify.h"
+#include "core_attributes.h"
 #include "core_fixture.h"
 
 namespace hnsw::core::testing {
@@ -18,12 +19,7 @@ namespace {
 class StoreWriter final : public BulkWriter {
 public:
     explicit StoreWriter(MemStore &store) : store_(store) {}
-    void append(const std::byte *page) override {
-        PageTxn txn(store_);
-        BlockNo block;
-        std::memcpy(txn.extend(page_kind(page), &block), page, kPageSize);
-        txn.commit();
-    }
+    void append(const std::byte *page) override { store_.append(page); }
 
 private:
     MemStore &store_;
@@ -102,7 +98,8 @@ std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vector
             arena, space, spec.create, [] {}, memory);
         for (uint64_t i; (i = next.fetch_add(1)) < rows.size();) {
             const float *value = null_rows.contains(i) ? nullptr : rows[i].data();
-            if (worker.add(value, tid_of(i), {}) == BuildWorker::Added::kFull) {
+            if (worker.add(value, tid_of(i), attributes_of(tid_of(i), spec.create.attributes)) ==
+                BuildWorker::Added::kFull) {
                 std::lock_guard lock(mutex);
                 left_over.push_back(i);
             }
@@ -149,6 +146,7 @@ Shape check_pages(TestIndex &test) {
     Index &index = *test.index;
     Findings findings;
     verify(index, test.context, findings);
+    expect_attributes(test);
     Shape shape;
     const MetaPage meta = index.meta();
     const RecordLayout &base = index.layout(RecordClass::kBase);
@@ -237,7 +235,7 @@ class BuiltIndex : public ::testing::TestWithParam<MetricCase> {};
 
 TEST_P(BuiltIndex, FindsNearestRowsAndKeepsTheRules) {
     const MetricCase &c = GetParam();
-    BuildSpec spec{.create = {.metric = c.metric, .dim = c.dim}};
+    BuildSpec spec{.create = {.metric = c.metric, .dim = c.dim, .attributes = c.dim % 7}};
     Vectors rows = clustered(2000, c.dim, 20, 1);
     Vectors queries = clustered(50, c.dim, 20, 2);
     TestIndex test(spec.create,
@@ -260,7 +258,7 @@ INSTANTIATE_TEST_SUITE_P(Metrics, BuiltIndex,
                                            MetricCase{Metric::kL2, 3, 0.97}));
 
 TEST(Build, ThreadsGiveAnEquallyGoodGraph) {
-    BuildSpec spec{.create = {.dim = 32}, .threads = 4};
+    BuildSpec spec{.create = {.dim = 32, .attributes = 3}, .threads = 4};
     Vectors rows = clustered(4000, 32, 20, 5);
     for (size_t i = 3000; i < rows.size(); i++)
         rows[i] = rows[i % 500]; /* twins that race for their node */
@@ -274,13 +272,16 @@ TEST(Build, ThreadsGiveAnEquallyGoodGraph) {
 }
 
 TEST(Build, EqualRowsShareANode) {
-    BuildSpec spec{.create = {.dim = 8}};
     Vectors rows = clustered(5, 8, 5, 7);
     while (rows.size() < 2000)
         rows.push_back(rows[rows.size() % 5]);
-    TestIndex test(spec.create, [&](MemStore &store) { build(store, spec, rows); });
-    EXPECT_EQ(check_pages(test).nodes, 5u);
-    EXPECT_EQ(all_rows(test, rows[0]), numbers(rows.size()));
+    for (uint32_t attributes = 0; attributes <= kMaxAttributes; attributes++) {
+        BuildSpec spec{.create = {.dim = 8, .attributes = attributes}};
+        TestIndex test(spec.create, [&](MemStore &store) { build(store, spec, rows); });
+        EXPECT_EQ(check_pages(test).nodes, 5u);
+        EXPECT_EQ(expect_attributes(test), rows.size());
+        EXPECT_EQ(all_rows(test, rows[0]), numbers(rows.size()));
+    }
 }
 
 TEST(Build, RowsOutsideTheGraph) {
@@ -322,7 +323,7 @@ TEST(Build, GoesOnAsInsertsWhenMemoryIsFull) {
     for (size_t i = 0; i < rows.size(); i += 3)
         rows[i] = rows[i / 2]; /* rows that need pieces of their own */
     Vectors queries = clustered(30, 24, 10, 11);
-    BuildSpec spec{.create = {.dim = 24}, .threads = 2};
+    BuildSpec spec{.create = {.dim = 24, .attributes = 8}, .threads = 2};
     const size_t least = Arena::min_bytes(arena_shape(spec.create));
     for (size_t memory : {least, 2 * least, 4 * least}) {
         spec.memory = (memory + 63) / 64 * 64;
@@ -333,15 +334,16 @@ TEST(Build, GoesOnAsInsertsWhenMemoryIsFull) {
         EXPECT_EQ(check_pages(test).unreachable, 0u);
         Inserter inserter(*test.index, test.context, spec.create.ef_construction);
         for (uint64_t row : left_over)
-            inserter.insert(rows[row].data(), tid_of(row), {});
+            test.add(inserter, rows[row].data(), row);
         EXPECT_EQ(all_rows(test, rows[0]), numbers(rows.size()));
         EXPECT_GE(test.recall(queries, rows, 100, 10), 0.95);
     }
 }
 
 TEST(Build, RecordsOfSeveralPages) {
-    for (CreateOptions create : {CreateOptions{.dim = 16000, .m = 2, .ef_construction = 4},
-                                 CreateOptions{.dim = 400, .m = 100, .ef_construction = 200}}) {
+    for (CreateOptions create :
+         {CreateOptions{.dim = 16000, .m = 2, .ef_construction = 4, .attributes = 8},
+          CreateOptions{.dim = 400, .m = 100, .ef_construction = 200, .attributes = 7}}) {
         ASSERT_GT(layouts_of(create).base.parts, 1u);
         BuildSpec spec{.create = create};
         Vectors rows = clustered(create.m == 2 ? 60 : 250, create.dim, 5, 12);

@@ -11,6 +11,7 @@
 
 #include "core/vacuum.h"
 #include "core/verify.h"
+#include "core_attributes.h"
 #include "core_fixture.h"
 
 namespace hnsw::core::testing {
@@ -80,6 +81,7 @@ inline void expect_sound(TestIndex &index, const std::set<uint64_t> &rows,
     EXPECT_EQ(std::set<uint64_t>(findings.rows.begin(), findings.rows.end()), rows);
     EXPECT_EQ(findings.rows.size(), rows.size());
     EXPECT_EQ(all_rows(index, query), rows);
+    expect_attributes(index);
 }
 
 }  // namespace hnsw::core::testing

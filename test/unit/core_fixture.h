@@ -63,6 +63,18 @@ inline Vectors clustered(uint32_t n, uint32_t dim, uint32_t clusters, uint64_t s
 inline HeapTid tid_of(uint64_t row) {
     return {static_cast<uint32_t>(row / 100), static_cast<uint16_t>(row % 100 + 1)};
 }
+/* What the row of that address has for attributes wherever a test does not say otherwise: a key that
+ * many rows share, one of its own, one that is often NULL. */
+inline Attributes attributes_of(HeapTid tid, uint32_t attributes) {
+    Attributes row;
+    for (uint32_t i = 0; i < attributes; i++) {
+        if (i % 3 == 2 && tid.offset % 2 == 0)
+            row.nulls |= static_cast<uint8_t>(1u << i);
+        else
+            row.key[i] = i % 3 == 0 ? tid.offset % 7 : tid.key() * 1000 + i;
+    }
+    return row;
+}
 inline uint64_t row_of(HeapTid tid) { return uint64_t{tid.block} * 100 + tid.offset - 1; }
 
 /* The operator's result as SQL computes it, in double. */
@@ -108,7 +120,16 @@ public:
     void insert(const Vectors &vectors, uint64_t first_row = 0) {
         Inserter inserter(*index, context, ef_construction);
         for (size_t i = 0; i < vectors.size(); i++)
-            inserter.insert(vectors[i].data(), tid_of(first_row + i), {});
+            add(inserter, vectors[i].data(), first_row + i);
+    }
+
+    /* Row `row` with attributes_of() it. */
+    void add(Inserter &inserter, const float *value, uint64_t row) {
+        inserter.insert(value, tid_of(row), attributes_of(tid_of(row), index->meta().attributes));
+    }
+    void insert_row(const float *value, uint64_t row) {
+        Inserter inserter(*index, context, ef_construction);
+        add(inserter, value, row);
     }
 
     /* The first k rows of a scan, as the executor's reorder queue would hand them out. */

@@ -68,8 +68,8 @@ TEST(Scan, NullAndZeroRowsComeLast) {
     Inserter inserter(*index.index, index.context, 64);
     std::vector<float> zero(8, 0.0f);
     for (uint64_t i = 0; i < 3000; i++) {
-        inserter.insert(nullptr, tid_of(100 + i), {});
-        inserter.insert(zero.data(), tid_of(10000 + i), {});
+        index.add(inserter, nullptr, 100 + i);
+        index.add(inserter, zero.data(), 10000 + i);
     }
     VectorSorter sorter;
     Scan scan(*index.index, index.context, sorter);

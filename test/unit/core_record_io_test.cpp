@@ -27,7 +27,7 @@ protected:
         return view.head().scale == seed;
     }
     NodeId add(uint8_t seed) {
-        NewRecord record(index_.store, layout_, RecordClass::kBase, &index_.memory);
+        NewRecord record(*index_.index, RecordClass::kBase, &index_.memory);
         record.open();
         EXPECT_EQ(record.image().head().state, RecordState::kLive);
         EXPECT_EQ(record.image().ids()[0], kNoNode);
@@ -149,7 +149,7 @@ TEST(FreeList, IsAStackOfPages) {
     BlockNo blocks[3];
     for (BlockNo &block : blocks) {
         PageTxn txn(index.store);
-        std::byte *page = txn.extend(PageKind::kPosting, &block);
+        std::byte *page = txn.extend(index.index->directory(), PageKind::kPosting, &block);
         put_on_free_list(txn, block, page);
         put_on_free_list(txn, block, page); /* twice is once */
         txn.commit();

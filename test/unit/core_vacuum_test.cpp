@@ -128,9 +128,14 @@ void restart(TestIndex &index) {
 }
 
 const CreateOptions kCrashCases[] = {
-    {.metric = Metric::kCosine, .dim = 8, .m = 2, .ef_construction = 8},
-    {.metric = Metric::kL2, .dim = 700, .m = 100, .ef_construction = 200}, /* spanning records */
-    {.metric = Metric::kL1, .dim = 9000, .m = 3, .ef_construction = 8},    /* spanning, no codes */
+    {.metric = Metric::kCosine, .dim = 8, .m = 2, .ef_construction = 8, .attributes = 8},
+    {.metric = Metric::kL1, .dim = 8, .m = 2, .ef_construction = 8, .attributes = 3},
+    {.metric = Metric::kL2,
+     .dim = 700,
+     .m = 100,
+     .ef_construction = 200,
+     .attributes = 1},                                                  /* spanning records */
+    {.metric = Metric::kL1, .dim = 9000, .m = 3, .ef_construction = 8}, /* spanning, no codes */
 };
 
 class CrashAt : public ::testing::TestWithParam<CreateOptions> {};
@@ -142,16 +147,14 @@ TEST_P(CrashAt, EveryCommitOfInserts) {
     std::set<uint64_t> present;
     uint64_t next = 0;
     for (; next < 24; next++) {
-        Inserter(*index.index, index.context, index.ef_construction)
-            .insert(rows.value(next), tid_of(next), {});
+        index.insert_row(rows.value(next), next);
         present.insert(next);
     }
     for (uint64_t n = 0; next < 60; n++) {
         crash_after(index, n);
         bool crashed = false;
         try {
-            Inserter(*index.index, index.context, index.ef_construction)
-                .insert(rows.value(next), tid_of(next), {});
+            index.insert_row(rows.value(next), next);
         } catch (const Crash &) {
             crashed = true;
         }
@@ -196,8 +199,7 @@ TEST_P(CrashAt, EveryCommitOfVacuum) {
         DeadSet dead;
         std::set<uint64_t> expected;
         for (uint64_t row = 0; row < rows.values.size(); row++) {
-            Inserter(*index.index, index.context, index.ef_construction)
-                .insert(rows.value(row), tid_of(row), {});
+            index.insert_row(rows.value(row), row);
             if (row % 4 != 1)
                 dead.rows.insert(row);
             else
@@ -225,8 +227,7 @@ TEST_P(CrashAt, EveryCommitOfVacuum) {
         EXPECT_GT(recycled, 0u);
         const BlockNo size = index.store.size();
         for (uint64_t row = 0; row < 20; row++) {
-            Inserter(*index.index, index.context, index.ef_construction)
-                .insert(rows.value(row), tid_of(1000 + row), {});
+            index.insert_row(rows.value(row), 1000 + row);
             expected.insert(1000 + row);
         }
         EXPECT_LE(index.store.size(), size + 2);
@@ -245,7 +246,7 @@ TEST(Vacuum, WorksInSeveralRounds) {
     DeadSet dead;
     std::set<uint64_t> expected;
     for (uint64_t row = 0; row < rows.values.size(); row++) {
-        Inserter(*index.index, index.context, 64).insert(rows.value(row), tid_of(row), {});
+        index.insert_row(rows.value(row), row);
         if (row % 4 != 1)
             dead.rows.insert(row);
         else
@@ -368,7 +369,11 @@ TEST_P(RandomOperations, AgreeWithASet) {
     const Metric metric = metrics[GetParam() % 4];
     const auto m = static_cast<uint32_t>(2 + rng() % 14);
     const auto dim = static_cast<uint32_t>(1 + rng() % 40);
-    TestIndex index({.metric = metric, .dim = dim, .m = m, .ef_construction = 2 * m + 10});
+    TestIndex index({.metric = metric,
+                     .dim = dim,
+                     .m = m,
+                     .ef_construction = 2 * m + 10,
+                     .attributes = static_cast<uint32_t>(GetParam() * 3 % 9)});
     Vectors pool = clustered(300, dim, 4, GetParam());
     pool.push_back(std::vector<float>(dim, 0.0f));
     std::set<uint64_t> live;
@@ -382,8 +387,7 @@ TEST_P(RandomOperations, AgreeWithASet) {
                 for (uint64_t n = rng() % 60; n > 0; n--) {
                     const bool null = rng() % 20 == 0;
                     const float *value = null ? nullptr : pool[rng() % pool.size()].data();
-                    Inserter(*index.index, index.context, index.ef_construction)
-                        .insert(value, tid_of(next), {});
+                    index.insert_row(value, next);
                     live.insert(next++);
                 }
                 break;
@@ -410,6 +414,7 @@ TEST_P(RandomOperations, AgreeWithASet) {
         ASSERT_EQ(findings.errors, 0) << "step " << step << "\n" << findings.text;
         std::set<uint64_t> rows = live;
         rows.insert(dead.rows.begin(), dead.rows.end());
+        expect_attributes(index);
         ASSERT_EQ(all_rows(index, pool[rng() % 300]), rows) << "step " << step;
         ASSERT_EQ(std::set<uint64_t>(findings.rows.begin(), findings.rows.end()), rows);
     }
@@ -444,7 +449,7 @@ private:
 TEST(Vacuum, BesideInsertsAndScans) {
     constexpr uint32_t kDim = 12;
     constexpr uint64_t kStaying = 200;
-    TestIndex shared({.dim = kDim, .m = 6, .ef_construction = 24});
+    TestIndex shared({.dim = kDim, .m = 6, .ef_construction = 24, .attributes = 2});
     const Vectors values = clustered(1500, kDim, 5, 12);
     shared.insert(Vectors(values.begin(), values.begin() + kStaying));
     Transactions transactions(shared.store);
@@ -458,7 +463,8 @@ TEST(Vacuum, BesideInsertsAndScans) {
         for (uint64_t row = first; row < values.size(); row += step) {
             const uint64_t id = transactions.begin();
             const size_t value = row % 7 == 0 ? row % 40 : row; /* equal rows too */
-            Inserter(index, context, 24).insert(values[value].data(), tid_of(row), {});
+            Inserter(index, context, 24)
+                .insert(values[value].data(), tid_of(row), attributes_of(tid_of(row), 2));
             transactions.end(id);
             std::lock_guard lock(mutex);
             inserted.insert(row);

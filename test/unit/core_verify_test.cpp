@@ -22,7 +22,7 @@ public:
         index.insert(copies, 10000);
         Inserter inserter(*index.index, index.context, index.ef_construction);
         for (uint64_t row = 20000; row < 20010; row++)
-            inserter.insert(nullptr, tid_of(row), {});
+            index.add(inserter, nullptr, row);
         vacuum_cleanup(*index.index, index.context, kVacuumMemory);
         index.index->refresh();
         for (BlockNo block = 0; block < index.store.size(); block++)
@@ -81,11 +81,25 @@ public:
         ADD_FAILURE() << "no page of kind " << static_cast<int>(kind);
         return 0;
     }
+    void change_entry(BlockNo page, uint32_t n, const std::function<void(DirectoryEntry &)> &how) {
+        const DirectoryShape &shape = index.index->directory();
+        DirectoryEntry entry = DirectoryView{payload(index.store.raw(page)), &shape}.entry(n);
+        how(entry);
+        set_entry(index.store.raw(page), shape, n, entry);
+    }
+    /* Changes the directory's entry of a node with one row. */
+    void spoil(const std::function<void(DirectoryEntry &)> &how) {
+        const DirectoryShape &shape = index.index->directory();
+        const NodeId id = find(RecordClass::kBase, [](const RecordView &v) {
+            return v.head().level == 0 && v.head().posting == kNoNode;
+        });
+        change_entry(shape.page_of_node(id), shape.entry_of(id), how);
+    }
     MetaPage &meta() { return meta_of(index.store.raw(kMetaBlock)); }
     BlockNo add_page(PageKind kind) {
         PageTxn txn(index.store);
         BlockNo block;
-        txn.extend(kind, &block);
+        txn.extend(index.index->directory(), kind, &block);
         txn.commit();
         return block;
     }
@@ -145,6 +159,53 @@ std::vector<Damage> page_damages() {
              auto *chunk = chunk_in_page(p.index.store.raw(p.page_of(PageKind::kPosting)), 40);
              chunk->owner = p.with_chain();
              chunk->owner_generation = 1;
+         }},
+        {"directory_page", kError,
+         [](Patient &p) {
+             trailer(p.index.store.raw(p.page_of(PageKind::kDirectory))).kind = PageKind::kUpper;
+         }},
+        {"directory_page", kError,
+         [](Patient &p) {
+             trailer(p.index.store.raw(p.page_of(PageKind::kCentre))).kind = PageKind::kDirectory;
+         }},
+        {"directory_entry", kError,
+         [](Patient &p) { p.spoil([](DirectoryEntry &e) {
+                              e.tid = StoredTid::from({7, 7});
+                          }); }},
+        {"directory_entry", kError,
+         [](Patient &p) { p.spoil([](DirectoryEntry &e) { e.tid = StoredTid{}; }); }},
+        {"directory_entry", kError,
+         [](Patient &p) {
+             p.spoil([](DirectoryEntry &e) { e.tid = StoredTid::from(e.tid.tid(), true); });
+         }},
+        {"directory_entry", kError,
+         [](Patient &p) { p.spoil([](DirectoryEntry &e) { e.flags = 0; }); }},
+        {"directory_entry", kError,
+         [](Patient &p) { p.spoil([](DirectoryEntry &e) { e.flags |= kEntryMany; }); }},
+        {"directory_entry", kError,
+         [](Patient &p) { p.spoil([](DirectoryEntry &e) { e.flags |= kEntryTower; }); }},
+        {"directory_entry", kError,
+         [](Patient &p) { p.spoil([](DirectoryEntry &e) { e.flags |= 1 << 15; }); }},
+        {"directory_entry", kError,
+         [](Patient &p) {
+             p.spoil([](DirectoryEntry &e) {
+                 e.flags |= 1 << 2; /* NULL bit of a column it has not */
+             });
+         }},
+        {"directory_entry", kError,
+         [](Patient &p) {
+             p.spoil([](DirectoryEntry &e) {
+                 e.flags |= 1 << 1; /* NULL bit of a column with a key */
+             });
+         }},
+        {"directory_entry", kError,
+         [](Patient &p) { /* of the page's own block */
+                          p.change_entry(p.page_of(PageKind::kDirectory), 0,
+                                         [](DirectoryEntry &e) { e.flags = kEntryUsed; });
+         }},
+        {"directory_entry", kError,
+         [](Patient &p) {
+             std::memset(p.index.store.raw(p.page_of(PageKind::kDirectory)), 0, kPageSize);
          }},
         {"posting_chain", kError,
          [](Patient &p) { p.record(RecordClass::kBase, p.with_chain()).head().generation++; }},
@@ -267,7 +328,7 @@ void expect_each(Patient &patient, const std::vector<Damage> &damages) {
     }
 }
 
-const CreateOptions kSmall = {.dim = 24, .m = 4, .ef_construction = 32};
+const CreateOptions kSmall = {.dim = 24, .m = 4, .ef_construction = 32, .attributes = 2};
 
 TEST(Verify, FindsDamagedPages) {
     Patient patient(kSmall, 600);
