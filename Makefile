@@ -30,6 +30,9 @@ REGRESS = \
 	hnsw_temp_unlogged \
 	hnsw_cursor_prepared \
 	hnsw_lateral \
+	filter_scan \
+	filter_patterns \
+	filter_rls \
 	hnsw_check
 
 ISOLATION = \
@@ -38,7 +41,8 @@ ISOLATION = \
 	hnsw_vacuum_cursor \
 	hnsw_same_value \
 	hnsw_create_concurrently \
-	hnsw_rollback
+	hnsw_rollback \
+	hnsw_filter_epq
 
 TAP_TESTS = 1
 PROVE_FLAGS += -I test/perl

@@ -78,6 +78,11 @@ bool is_hnsw_index(Relation relation) {
            relation->rd_indam->aminsert == &Callback<am_insert>::call;
 }
 
+bool is_hnsw_index(const IndexOptInfo *index) {
+    return reinterpret_cast<void *>(index->amcostestimate) ==
+           reinterpret_cast<void *>(&Callback<am_cost_estimate>::call);
+}
+
 core::CreateOptions create_options(Relation index) {
     int dim = column_dimensions(index);
     if (dim < 1)

@@ -3,6 +3,7 @@
 
 #include "core/context.h"
 #include "core/index.h"
+#include "core/scan.h"
 #include "pg/buffer_store.h"
 #include "pg/memory.h"
 
@@ -38,6 +39,30 @@ bool am_property(Oid index, int attno, IndexAMProperty property, const char *nam
 
 // Whether a relation is an index of this access method, with storage of its own.
 bool is_hnsw_index(Relation relation);
+bool is_hnsw_index(const IndexOptInfo *index);
+
+// What whoever drives a scan knows beside its keys. In force from the next amrescan on.
+struct ScanRequest {
+    const core::TidSet *rows = nullptr;  // only these are wanted; outlives the scan
+    uint32_t wanted = 0;                 // rows that will be asked for; 0 = not known
+    core::Strategy strategy = core::Strategy::kAuto;
+};
+void set_scan_request(IndexScanDesc scan, const ScanRequest &request);
+
+// What a scan has done since it began (counters) and since its last amrescan (report). Null before
+// its first row was asked for.
+struct ScanFacts {
+    const core::ScanReport *report = nullptr;
+    const core::Stats *stats = nullptr;
+};
+ScanFacts scan_facts(IndexScanDesc scan);
+
+// An ordered scan in the planner's currency.
+struct ScanCost {
+    double first = 0;       // records of the first beam and the descent
+    double per_record = 0;  // cost of reading one
+};
+ScanCost scan_cost(PlannerInfo *root, const IndexPath *path, double loop_count, double records);
 
 // The parameters CREATE INDEX fixes, from the index's catalog entries. Errors: a column without
 // dimensions, an operator class that is not ours.

@@ -80,6 +80,20 @@ Selectivity predicate_selectivity(PlannerInfo *root, const IndexPath *path) {
 
 }  // namespace
 
+ScanCost scan_cost(PlannerInfo *root, const IndexPath *path, double loop_count, double records) {
+    Graph graph = describe(path);
+    double rows = std::max(1.0, path->indexinfo->tuples);
+    double first = std::min(rows, graph.beam) + graph.upper;
+    records = std::max(first, records);
+    double random_page;
+    get_tablespace_page_costs(path->indexinfo->reltablespace, &random_page, nullptr);
+    double fetched = index_pages_fetched(records * graph.parts * loop_count, path->indexinfo->pages,
+                                         path->indexinfo->pages, root) /
+                     loop_count;
+    double currency = planner_currency(path->indexinfo->rel, graph.value_size);
+    return {.first = first, .per_record = fetched / records * random_page * currency + graph.cpu};
+}
+
 void am_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup,
                       Cost *total, Selectivity *selectivity, double *correlation, double *pages) {
     *selectivity = predicate_selectivity(root, path);
@@ -90,21 +104,11 @@ void am_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count, Cos
         disable_path(path);
         return;
     }
-    Graph graph = describe(path);
-    const RelOptInfo *rel = path->indexinfo->rel;
     double rows = std::max(1.0, path->indexinfo->tuples);
-    double first = std::min(rows, graph.beam) + graph.upper;
-    double records = std::max(first, rows_wanted(root, rel, rows));
-
-    double random_page;
-    get_tablespace_page_costs(path->indexinfo->reltablespace, &random_page, nullptr);
-    double fetched = index_pages_fetched(records * graph.parts * loop_count, path->indexinfo->pages,
-                                         path->indexinfo->pages, root) /
-                     loop_count;
-    double per_record =
-        fetched / records * random_page * planner_currency(rel, graph.value_size) + graph.cpu;
-    *startup = first * per_record;
-    *total = *startup + rows * per_record;
+    double wanted = rows_wanted(root, path->indexinfo->rel, rows);
+    ScanCost cost = scan_cost(root, path, loop_count, wanted);
+    *startup = cost.first * cost.per_record;
+    *total = *startup + rows * cost.per_record;
 }
 
 }  // namespace hnsw::pg

@@ -27,6 +27,7 @@ struct ScanState {
 struct ScanOpaque {
     ScanState *state = nullptr;  // null: not opened yet
     bool running = false;        // since the last amrescan
+    ScanRequest request;
 };
 
 ScanOpaque &opaque_of(IndexScanDesc scan) { return *static_cast<ScanOpaque *>(scan->opaque); }
@@ -54,6 +55,9 @@ void start(IndexScanDesc scan, ScanOpaque &opaque) {
     const ScanKeyData &key = scan->orderByData[0];
     core::ScanOptions options = scan_options();
     options.skip_dead = scan->ignore_killed_tuples;
+    options.filter.rows = opaque.request.rows;
+    options.wanted = opaque.request.wanted;
+    options.strategy = opaque.request.strategy;
     MemoryContext caller = MemoryContextSwitchTo(state.context);
     void *copy = nullptr;
     const float *query = key.sk_flags & SK_ISNULL
@@ -137,6 +141,17 @@ void am_end_scan(IndexScanDesc scan) {
     opaque.state->sorter.end();
     MemoryContextDelete(opaque.state->context);
     opaque.state = nullptr;
+}
+
+void set_scan_request(IndexScanDesc scan, const ScanRequest &request) {
+    opaque_of(scan).request = request;
+}
+
+ScanFacts scan_facts(IndexScanDesc scan) {
+    const ScanOpaque &opaque = opaque_of(scan);
+    if (opaque.state == nullptr)
+        return {};
+    return {.report = &opaque.state->scan.report(), .stats = &opaque.state->opened->stats};
 }
 
 }  // namespace hnsw::pg

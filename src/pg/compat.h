@@ -10,6 +10,10 @@ extern "C" {
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
 }
 
 // 18 lets a library tell its name and version to pg_get_loaded_modules().
@@ -127,5 +131,63 @@ inline void disable_path([[maybe_unused]] IndexPath *path) {
     path->path.disabled_nodes += 2;
 #endif
 }
+
+// Begins an index scan without EXPLAIN's counters (from 18 they come with it).
+inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot snapshot, int keys,
+                                      int orderbys) {
+#if PG_VERSION_NUM >= 180000
+    return index_beginscan(heap, index, snapshot, nullptr, keys, orderbys);
+#else
+    return index_beginscan(heap, index, snapshot, keys, orderbys);
+#endif
+}
+
+// The pages of a bitmap in block order. Not more than one reader of a bitmap at a time.
+class BitmapReader {
+public:
+    static constexpr bool kAbandonable = true;
+
+    struct Page {
+        BlockNumber block;
+        bool lossy;  // any row of the page may be meant
+        std::span<const OffsetNumber> offsets;
+    };
+
+#if PG_VERSION_NUM >= 180000
+    explicit BitmapReader(TIDBitmap *bitmap) : iterator_(tbm_begin_private_iterate(bitmap)) {}
+    // `page` is valid until the next call.
+    bool next(Page *page) {
+        TBMIterateResult result;
+        if (!tbm_private_iterate(iterator_, &result))
+            return false;
+        int count =
+            result.lossy ? 0 : tbm_extract_page_tuple(&result, offsets_, lengthof(offsets_));
+        *page = {result.blockno, result.lossy, {offsets_, static_cast<size_t>(count)}};
+        return true;
+    }
+    void end() { tbm_end_private_iterate(iterator_); }
+
+private:
+    TBMPrivateIterator *iterator_;
+    OffsetNumber offsets_[TBM_MAX_TUPLES_PER_PAGE];
+#else
+    explicit BitmapReader(TIDBitmap *bitmap) : iterator_(tbm_begin_iterate(bitmap)) {}
+    // `page` is valid until the next call.
+    bool next(Page *page) {
+        const TBMIterateResult *result = tbm_iterate(iterator_);
+        if (result == nullptr)
+            return false;
+        bool lossy = result->ntuples < 0;
+        *page = {result->blockno,
+                 lossy,
+                 {result->offsets, lossy ? size_t{0} : static_cast<size_t>(result->ntuples)}};
+        return true;
+    }
+    void end() { tbm_end_iterate(iterator_); }
+
+private:
+    TBMIterator *iterator_;
+#endif
+};
 
 }  // namespace hnsw::pg

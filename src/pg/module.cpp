@@ -1,4 +1,5 @@
 // Library load: the magic block and _PG_init.
+#include "pg/filter_plan.h"
 #include "pg/guard.h"
 #include "pg/options.h"
 #include "pg/pg.h"
@@ -33,6 +34,7 @@ void reject_second_owner() {
 void init() {
     reject_second_owner();
     define_options();
+    install_filter_scan();
 }
 
 }  // namespace

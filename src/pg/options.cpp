@@ -25,6 +25,18 @@ int ef_search_setting = 40;
 int iterative_scan_setting = static_cast<int>(core::Iterative::kStrict);
 int max_scan_tuples_setting = INT_MAX;
 double scan_mem_multiplier_setting = 1;
+bool enable_custom_scan_setting = true;
+int filter_strategy_setting = static_cast<int>(core::Strategy::kAuto);
+
+const config_enum_entry kFilterStrategyValues[] = {
+    {"auto", static_cast<int>(core::Strategy::kAuto), false},
+    {"exact", static_cast<int>(core::Strategy::kExact), false},
+    {"filter_first", static_cast<int>(core::Strategy::kFilterFirst), false},
+    {"penalised", static_cast<int>(core::Strategy::kPenalised), false},
+    {"pre_filter", static_cast<int>(core::Strategy::kPreFilter), false},
+    {"post_filter", static_cast<int>(core::Strategy::kPostFilter), false},
+    {nullptr, 0, false},
+};
 
 const config_enum_entry kIterativeScanValues[] = {
     {"off", static_cast<int>(core::Iterative::kOff), false},
@@ -32,6 +44,19 @@ const config_enum_entry kIterativeScanValues[] = {
     {"strict_order", static_cast<int>(core::Iterative::kStrict), false},
     {nullptr, 0, false},
 };
+
+void define_filter_settings() {
+    DefineCustomBoolVariable(
+        "hnsw.enable_custom_scan",
+        "Whether filtered queries ordered by distance may use a scan of their own.",
+        "Without it the server's index scan tests the filter row by row.",
+        &enable_custom_scan_setting, true, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomEnumVariable(
+        "hnsw.filter_strategy", "How a filtered search goes about it.",
+        "\"auto\" chooses while the query runs; the others are for tests and comparisons.",
+        &filter_strategy_setting, static_cast<int>(core::Strategy::kAuto), kFilterStrategyValues,
+        PGC_USERSET, 0, nullptr, nullptr, nullptr);
+}
 
 void define_settings() {
     DefineCustomIntVariable(
@@ -51,6 +76,7 @@ void define_settings() {
         "hnsw.scan_mem_multiplier", "Multiple of work_mem an hnsw scan may use.",
         "A scan that needs more goes on with an exact pass that may use temporary files.",
         &scan_mem_multiplier_setting, 1, 1, 1000, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    define_filter_settings();
     MarkGUCPrefixReserved("hnsw");
 }
 
@@ -72,17 +98,18 @@ void define_options() {
 
 core::ScanOptions scan_options() {
     double memory = work_mem * 1024.0 * scan_mem_multiplier_setting;
-    return {
-        .ef = static_cast<uint32_t>(ef_search_setting),
-        .iterative = static_cast<core::Iterative>(iterative_scan_setting),
-        .max_tuples = max_scan_tuples_setting == INT_MAX
-                          ? UINT64_MAX
-                          : static_cast<uint64_t>(max_scan_tuples_setting),
-        .memory_limit = static_cast<size_t>(std::min(memory, static_cast<double>(SIZE_MAX / 2))),
-    };
+    core::ScanOptions options;
+    options.ef = static_cast<uint32_t>(ef_search_setting);
+    options.iterative = static_cast<core::Iterative>(iterative_scan_setting);
+    if (max_scan_tuples_setting != INT_MAX)
+        options.max_tuples = static_cast<uint64_t>(max_scan_tuples_setting);
+    options.memory_limit = static_cast<size_t>(std::min(memory, static_cast<double>(SIZE_MAX / 2)));
+    return options;
 }
 
 int ef_search() { return ef_search_setting; }
+bool custom_scan_enabled() { return enable_custom_scan_setting; }
+core::Strategy filter_strategy() { return static_cast<core::Strategy>(filter_strategy_setting); }
 
 int option_m(Relation index) {
     auto *parameters = reinterpret_cast<StorageParameters *>(index->rd_options);

@@ -13,6 +13,9 @@ void define_options();
 core::ScanOptions scan_options();
 // hnsw.ef_search, for the planner.
 int ef_search();
+// hnsw.enable_custom_scan and hnsw.filter_strategy.
+bool custom_scan_enabled();
+core::Strategy filter_strategy();
 
 // Storage parameters of an index as they are set now (defaults 16 and 64).
 int option_m(Relation index);
