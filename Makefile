@@ -21,6 +21,7 @@ REGRESS = \
 	type_errors \
 	hnsw_build \
 	hnsw_scan \
+	attribute_types \
 	hnsw_options \
 	hnsw_errors \
 	hnsw_null_zero \

@@ -348,6 +348,199 @@ CREATE OPERATOR CLASS vector_l1_ops FOR TYPE vector USING hnsw AS
     OPERATOR 1 <+> (vector, vector) FOR ORDER BY float_ops,
     FUNCTION 1 l1_distance(vector, vector);
 
+-- ---- attributes: the columns of an index after the vector ----
+
+CREATE OPERATOR CLASS bool_ops
+    DEFAULT FOR TYPE boolean USING hnsw AS
+    OPERATOR 1 < (boolean, boolean),
+    OPERATOR 2 <= (boolean, boolean),
+    OPERATOR 3 = (boolean, boolean),
+    OPERATOR 4 >= (boolean, boolean),
+    OPERATOR 5 > (boolean, boolean);
+
+CREATE OPERATOR FAMILY integer_ops USING hnsw;
+
+CREATE OPERATOR CLASS int2_ops
+    DEFAULT FOR TYPE smallint USING hnsw FAMILY integer_ops AS
+    OPERATOR 1 < (smallint, smallint),
+    OPERATOR 2 <= (smallint, smallint),
+    OPERATOR 3 = (smallint, smallint),
+    OPERATOR 4 >= (smallint, smallint),
+    OPERATOR 5 > (smallint, smallint);
+
+CREATE OPERATOR CLASS int4_ops
+    DEFAULT FOR TYPE integer USING hnsw FAMILY integer_ops AS
+    OPERATOR 1 < (integer, integer),
+    OPERATOR 2 <= (integer, integer),
+    OPERATOR 3 = (integer, integer),
+    OPERATOR 4 >= (integer, integer),
+    OPERATOR 5 > (integer, integer);
+
+CREATE OPERATOR CLASS int8_ops
+    DEFAULT FOR TYPE bigint USING hnsw FAMILY integer_ops AS
+    OPERATOR 1 < (bigint, bigint),
+    OPERATOR 2 <= (bigint, bigint),
+    OPERATOR 3 = (bigint, bigint),
+    OPERATOR 4 >= (bigint, bigint),
+    OPERATOR 5 > (bigint, bigint);
+
+ALTER OPERATOR FAMILY integer_ops USING hnsw ADD
+    OPERATOR 1 < (smallint, integer),
+    OPERATOR 2 <= (smallint, integer),
+    OPERATOR 3 = (smallint, integer),
+    OPERATOR 4 >= (smallint, integer),
+    OPERATOR 5 > (smallint, integer),
+    OPERATOR 1 < (smallint, bigint),
+    OPERATOR 2 <= (smallint, bigint),
+    OPERATOR 3 = (smallint, bigint),
+    OPERATOR 4 >= (smallint, bigint),
+    OPERATOR 5 > (smallint, bigint),
+    OPERATOR 1 < (integer, smallint),
+    OPERATOR 2 <= (integer, smallint),
+    OPERATOR 3 = (integer, smallint),
+    OPERATOR 4 >= (integer, smallint),
+    OPERATOR 5 > (integer, smallint),
+    OPERATOR 1 < (integer, bigint),
+    OPERATOR 2 <= (integer, bigint),
+    OPERATOR 3 = (integer, bigint),
+    OPERATOR 4 >= (integer, bigint),
+    OPERATOR 5 > (integer, bigint),
+    OPERATOR 1 < (bigint, smallint),
+    OPERATOR 2 <= (bigint, smallint),
+    OPERATOR 3 = (bigint, smallint),
+    OPERATOR 4 >= (bigint, smallint),
+    OPERATOR 5 > (bigint, smallint),
+    OPERATOR 1 < (bigint, integer),
+    OPERATOR 2 <= (bigint, integer),
+    OPERATOR 3 = (bigint, integer),
+    OPERATOR 4 >= (bigint, integer),
+    OPERATOR 5 > (bigint, integer);
+
+CREATE OPERATOR FAMILY float_ops USING hnsw;
+
+CREATE OPERATOR CLASS float4_ops
+    DEFAULT FOR TYPE real USING hnsw FAMILY float_ops AS
+    OPERATOR 1 < (real, real),
+    OPERATOR 2 <= (real, real),
+    OPERATOR 3 = (real, real),
+    OPERATOR 4 >= (real, real),
+    OPERATOR 5 > (real, real);
+
+CREATE OPERATOR CLASS float8_ops
+    DEFAULT FOR TYPE double precision USING hnsw FAMILY float_ops AS
+    OPERATOR 1 < (double precision, double precision),
+    OPERATOR 2 <= (double precision, double precision),
+    OPERATOR 3 = (double precision, double precision),
+    OPERATOR 4 >= (double precision, double precision),
+    OPERATOR 5 > (double precision, double precision);
+
+ALTER OPERATOR FAMILY float_ops USING hnsw ADD
+    OPERATOR 1 < (real, double precision),
+    OPERATOR 2 <= (real, double precision),
+    OPERATOR 3 = (real, double precision),
+    OPERATOR 4 >= (real, double precision),
+    OPERATOR 5 > (real, double precision),
+    OPERATOR 1 < (double precision, real),
+    OPERATOR 2 <= (double precision, real),
+    OPERATOR 3 = (double precision, real),
+    OPERATOR 4 >= (double precision, real),
+    OPERATOR 5 > (double precision, real);
+
+CREATE OPERATOR CLASS numeric_ops
+    DEFAULT FOR TYPE numeric USING hnsw AS
+    OPERATOR 1 < (numeric, numeric),
+    OPERATOR 2 <= (numeric, numeric),
+    OPERATOR 3 = (numeric, numeric),
+    OPERATOR 4 >= (numeric, numeric),
+    OPERATOR 5 > (numeric, numeric);
+
+CREATE OPERATOR FAMILY datetime_ops USING hnsw;
+
+CREATE OPERATOR CLASS date_ops
+    DEFAULT FOR TYPE date USING hnsw FAMILY datetime_ops AS
+    OPERATOR 1 < (date, date),
+    OPERATOR 2 <= (date, date),
+    OPERATOR 3 = (date, date),
+    OPERATOR 4 >= (date, date),
+    OPERATOR 5 > (date, date);
+
+CREATE OPERATOR CLASS timestamp_ops
+    DEFAULT FOR TYPE timestamp USING hnsw FAMILY datetime_ops AS
+    OPERATOR 1 < (timestamp, timestamp),
+    OPERATOR 2 <= (timestamp, timestamp),
+    OPERATOR 3 = (timestamp, timestamp),
+    OPERATOR 4 >= (timestamp, timestamp),
+    OPERATOR 5 > (timestamp, timestamp);
+
+CREATE OPERATOR CLASS timestamptz_ops
+    DEFAULT FOR TYPE timestamptz USING hnsw FAMILY datetime_ops AS
+    OPERATOR 1 < (timestamptz, timestamptz),
+    OPERATOR 2 <= (timestamptz, timestamptz),
+    OPERATOR 3 = (timestamptz, timestamptz),
+    OPERATOR 4 >= (timestamptz, timestamptz),
+    OPERATOR 5 > (timestamptz, timestamptz);
+
+ALTER OPERATOR FAMILY datetime_ops USING hnsw ADD
+    OPERATOR 1 < (date, timestamp),
+    OPERATOR 2 <= (date, timestamp),
+    OPERATOR 3 = (date, timestamp),
+    OPERATOR 4 >= (date, timestamp),
+    OPERATOR 5 > (date, timestamp),
+    OPERATOR 1 < (date, timestamptz),
+    OPERATOR 2 <= (date, timestamptz),
+    OPERATOR 3 = (date, timestamptz),
+    OPERATOR 4 >= (date, timestamptz),
+    OPERATOR 5 > (date, timestamptz),
+    OPERATOR 1 < (timestamp, date),
+    OPERATOR 2 <= (timestamp, date),
+    OPERATOR 3 = (timestamp, date),
+    OPERATOR 4 >= (timestamp, date),
+    OPERATOR 5 > (timestamp, date),
+    OPERATOR 1 < (timestamp, timestamptz),
+    OPERATOR 2 <= (timestamp, timestamptz),
+    OPERATOR 3 = (timestamp, timestamptz),
+    OPERATOR 4 >= (timestamp, timestamptz),
+    OPERATOR 5 > (timestamp, timestamptz),
+    OPERATOR 1 < (timestamptz, date),
+    OPERATOR 2 <= (timestamptz, date),
+    OPERATOR 3 = (timestamptz, date),
+    OPERATOR 4 >= (timestamptz, date),
+    OPERATOR 5 > (timestamptz, date),
+    OPERATOR 1 < (timestamptz, timestamp),
+    OPERATOR 2 <= (timestamptz, timestamp),
+    OPERATOR 3 = (timestamptz, timestamp),
+    OPERATOR 4 >= (timestamptz, timestamp),
+    OPERATOR 5 > (timestamptz, timestamp);
+
+CREATE OPERATOR CLASS uuid_ops
+    DEFAULT FOR TYPE uuid USING hnsw AS
+    OPERATOR 1 < (uuid, uuid),
+    OPERATOR 2 <= (uuid, uuid),
+    OPERATOR 3 = (uuid, uuid),
+    OPERATOR 4 >= (uuid, uuid),
+    OPERATOR 5 > (uuid, uuid);
+
+CREATE OPERATOR CLASS enum_ops
+    DEFAULT FOR TYPE anyenum USING hnsw AS
+    OPERATOR 1 < (anyenum, anyenum),
+    OPERATOR 2 <= (anyenum, anyenum),
+    OPERATOR 3 = (anyenum, anyenum),
+    OPERATOR 4 >= (anyenum, anyenum),
+    OPERATOR 5 > (anyenum, anyenum);
+
+CREATE OPERATOR CLASS text_ops
+    DEFAULT FOR TYPE text USING hnsw AS
+    OPERATOR 3 = (text, text);
+
+CREATE OPERATOR CLASS bpchar_ops
+    DEFAULT FOR TYPE bpchar USING hnsw AS
+    OPERATOR 3 = (bpchar, bpchar);
+
+CREATE OPERATOR CLASS array_ops
+    DEFAULT FOR TYPE anyarray USING hnsw AS
+    OPERATOR 6 && (anyarray, anyarray),
+    OPERATOR 7 @> (anyarray, anyarray);
+
 -- ---- looking into an index ----
 
 CREATE FUNCTION hnsw_check(index regclass, heap boolean DEFAULT true)

@@ -1,7 +1,7 @@
 /*
  * Attributes: the further columns of an index, as the core knows them.  Every attribute of a row is
  * one 64-bit key and a null bit.  What a key means (an ordered number, a hash, a signature) is known to
- * whoever makes keys and conditions (pg/attributes.h); the core only compares.
+ * whoever makes keys and conditions (pg/attribute_columns.h); the core only compares.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 // The handler function and the opened index.
 #include "pg/am.h"
 
+#include "pg/attribute_columns.h"
 #include "pg/opclass.h"
 #include "pg/options.h"
 #include "pg/type_common.h"
@@ -22,7 +23,10 @@ Datum handler(FunctionCallInfo) {
     am->amstrategies = 0;  // the operator families decide
     am->amsupport = kSupportProcs;
     am->amcanorderbyop = true;
-    am->amoptionalkey = true;  // a scan has no key on the only column
+    am->amcanmulticol = true;
+    am->amoptionalkey = true;  // no condition on the vector is needed
+    am->amsearcharray = true;
+    am->amsearchnulls = true;
     am->amusemaintenanceworkmem = true;
     am->amparallelvacuumoptions =
         VACUUM_OPTION_PARALLEL_BULKDEL | VACUUM_OPTION_PARALLEL_COND_CLEANUP;
@@ -84,6 +88,7 @@ bool is_hnsw_index(const IndexOptInfo *index) {
 }
 
 core::CreateOptions create_options(Relation index) {
+    const AttributeColumns attributes(index);
     int dim = column_dimensions(index);
     if (dim < 1)
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -93,7 +98,8 @@ core::CreateOptions create_options(Relation index) {
     return {.metric = opclass_kind(index).metric,
             .dim = static_cast<uint32_t>(dim),
             .m = static_cast<uint32_t>(option_m(index)),
-            .ef_construction = static_cast<uint32_t>(option_ef_construction(index))};
+            .ef_construction = static_cast<uint32_t>(option_ef_construction(index)),
+            .attributes = attributes.count()};
 }
 
 core::MetaPage read_meta(BufferStore &store, Relation index) {
@@ -110,6 +116,10 @@ core::MetaPage read_meta(BufferStore &store, Relation index) {
                     psprintf("it was built for %u dimensions, its column has %d", meta.dim, dim));
     if (opclass_kind(index).metric != meta.metric)
         refuse_meta(index, "it was built for another operator class");
+    const int attributes = IndexRelationGetNumberOfKeyAttributes(index) - 1;
+    if (static_cast<uint32_t>(attributes) != meta.attributes)
+        refuse_meta(index, psprintf("it was built for %u attributes, it has %d", meta.attributes,
+                                    attributes));
     return meta;
 }
 

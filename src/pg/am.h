@@ -65,7 +65,7 @@ struct ScanCost {
 ScanCost scan_cost(PlannerInfo *root, const IndexPath *path, double loop_count, double records);
 
 // The parameters CREATE INDEX fixes, from the index's catalog entries. Errors: a column without
-// dimensions, an operator class that is not ours.
+// dimensions, an operator class that is not ours, columns that cannot be attributes.
 core::CreateOptions create_options(Relation index);
 
 // Copies the metapage after checking that this library can work with it and that it agrees with

@@ -11,6 +11,7 @@
 #include "core/build.h"
 #include "core/insert.h"
 #include "pg/am.h"
+#include "pg/attribute_columns.h"
 
 namespace hnsw::pg {
 
@@ -84,6 +85,7 @@ private:
     Relation index_;
     MemoryContext context_;
     MemoryContext row_;
+    AttributeColumns attributes_;
     McxtResource memory_;
     core::Arena arena_;
     core::Space space_;

@@ -63,6 +63,7 @@ BuildPart::BuildPart(MemoryContext context, BuildShared *shared, void *arena, Re
       index_(index),
       context_(context),
       row_(AllocSetContextCreate(context, "hnsw build row", ALLOCSET_DEFAULT_SIZES)),
+      attributes_(index),
       memory_(context),
       arena_(arena),
       space_(make_space(shared, &memory_)),
@@ -131,7 +132,7 @@ void BuildPart::add_row(Relation, ItemPointer tid, Datum *values, bool *isnull, 
         isnull[0] ? nullptr : read_vector(values[0], part->shared_->create.dim, &copy);
     part->add(value,
               {.block = ItemPointerGetBlockNumber(tid), .offset = ItemPointerGetOffsetNumber(tid)},
-              core::Attributes{});
+              part->attributes_.keys_of(values, isnull));
     MemoryContextSwitchTo(caller);
     MemoryContextReset(part->row_);
     uint64_t rows = part->shared_->rows.fetch_add(1, std::memory_order_relaxed) + 1;

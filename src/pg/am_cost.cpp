@@ -4,8 +4,10 @@
 // The model: a search reads one record, usually one page, per step; the first beam (ef records and
 // a few per upper layer) comes before the first row, then about one record per row.  Rows a WHERE
 // clause throws away cost a record each as well: the planner sees that because it divides the run
-// cost over the rows it expects.  The constants are estimates; sql/hnsw_planner.sql has the plans
-// they must lead to.
+// cost over the rows it expects.  Rows that an index condition excludes cost less: a walk reads about
+// 1 / sqrt(share of rows that meet it) records per one that does, and never more than an exact search
+// would, which reads those rows and the directory.  The constants are estimates;
+// sql/hnsw_planner.sql and sql/attribute_plans.sql have the plans they must lead to.
 #include "core/record.h"
 #include "pg/am.h"
 #include "pg/options.h"
@@ -16,6 +18,9 @@ namespace {
 
 constexpr double kRecordsPerUpperLayer = 4;        // greedy descent
 constexpr uint32_t kHypotheticalDimensions = 384;  // of an index that only a planner hook knows
+constexpr double kDirectoryKeysPerPage = core::kPayloadBytes / sizeof(uint64_t);
+// Of a scan without an order. Not infinity, of which the planner would make NaN.
+constexpr Cost kNever = 1e100;
 constexpr double kBytesPerOperator = 512;  // of vectors and codes, at vector instruction speed
 
 // What the planner does not know about the graph.
@@ -64,16 +69,16 @@ double planner_currency(const RelOptInfo *rel, double value_size) {
     return visible / (visible + hidden_pages * seq_page_cost);
 }
 
-// Rows the scan will be asked for, as far as the planner knows.
-double rows_wanted(const PlannerInfo *root, const RelOptInfo *rel, double rows) {
+// Rows that meet the index conditions the scan will be asked for, of `matching`, as far as the
+// planner knows.
+double rows_wanted(const PlannerInfo *root, const RelOptInfo *rel, double matching) {
     if (root->limit_tuples <= 0)
-        return rows;
-    double passing = rel->tuples > 0 ? rel->rows / rel->tuples : 1;
-    return std::min(rows, root->limit_tuples / std::clamp(passing, 1e-9, 1.0));
+        return matching;
+    double passing = rel->rows / std::max(1.0, matching);
+    return std::min(matching, root->limit_tuples / std::clamp(passing, 1e-9, 1.0));
 }
 
-Selectivity predicate_selectivity(PlannerInfo *root, const IndexPath *path) {
-    List *quals = add_predicate_to_index_quals(path->indexinfo, NIL);
+Selectivity selectivity_of(PlannerInfo *root, const IndexPath *path, List *quals) {
     return clauselist_selectivity(root, quals, static_cast<int>(path->indexinfo->rel->relid),
                                   JOIN_INNER, nullptr);
 }
@@ -96,19 +101,25 @@ ScanCost scan_cost(PlannerInfo *root, const IndexPath *path, double loop_count, 
 
 void am_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup,
                       Cost *total, Selectivity *selectivity, double *correlation, double *pages) {
-    *selectivity = predicate_selectivity(root, path);
+    List *conditions = get_quals_from_indexclauses(path->indexclauses);
+    List *all = add_predicate_to_index_quals(path->indexinfo, conditions);
+    *selectivity = selectivity_of(root, path, all);
     *correlation = 0;
     *pages = path->indexinfo->pages;
     if (path->indexorderbys == NIL) {
-        *startup = *total = get_float8_infinity();
+        *startup = *total = kNever;
         disable_path(path);
         return;
     }
     double rows = std::max(1.0, path->indexinfo->tuples);
-    double wanted = rows_wanted(root, path->indexinfo->rel, rows);
-    ScanCost cost = scan_cost(root, path, loop_count, wanted);
-    *startup = cost.first * cost.per_record;
-    *total = *startup + rows * cost.per_record;
+    double share = std::max(selectivity_of(root, path, conditions), 1e-9);
+    double matching = std::max(1.0, rows * share);
+    double exact = matching + rows * (path->indexinfo->ncolumns + 1) / kDirectoryKeysPerPage;
+    double detour = 1 / std::sqrt(share);
+    double wanted = rows_wanted(root, path->indexinfo->rel, matching) * detour;
+    ScanCost cost = scan_cost(root, path, loop_count, std::min(wanted, exact));
+    *startup = std::min(cost.first * detour, std::max(cost.first, exact)) * cost.per_record;
+    *total = *startup + matching * cost.per_record;
 }
 
 }  // namespace hnsw::pg

@@ -1,6 +1,7 @@
 // aminsert: one heap row into the index, while others read and change it.
 #include "core/insert.h"
 #include "pg/am.h"
+#include "pg/attribute_columns.h"
 #include "pg/options.h"
 
 namespace hnsw::pg {
@@ -9,15 +10,18 @@ namespace {
 
 // What rows of one statement share; hangs on IndexInfo::ii_AmCache.
 struct InsertState {
-    InsertState(MemoryContext context, MemoryContext row, OpenIndex *opened, uint32_t ef)
+    InsertState(MemoryContext context, MemoryContext row, Relation index, OpenIndex *opened,
+                uint32_t ef)
         : context(context),
           row(row),
           opened(opened),
+          attributes(index),
           inserter(opened->index, opened->core_context(), ef) {}
 
     MemoryContext context;  // everything here
     MemoryContext row;      // a child, emptied after each row
     OpenIndex *opened;
+    AttributeColumns attributes;
     core::Inserter inserter;
 };
 
@@ -27,7 +31,7 @@ InsertState *open_statement(Relation index, Relation heap, IndexInfo *info) {
     MemoryContext row = AllocSetContextCreate(context, "hnsw insert row", ALLOCSET_DEFAULT_SIZES);
     OpenIndex *opened = OpenIndex::open(context, index, heap, BufferStore::Purpose::kWrite);
     auto ef = static_cast<uint32_t>(option_ef_construction(index));
-    return create_in_context<InsertState>(context, context, row, opened, ef);
+    return create_in_context<InsertState>(context, context, row, index, opened, ef);
 }
 
 }  // namespace
@@ -45,7 +49,7 @@ bool am_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Rel
         isnull[0] ? nullptr : read_vector(values[0], state->opened->index.meta().dim, &copy);
     state->inserter.insert(
         value, {.block = ItemPointerGetBlockNumber(tid), .offset = ItemPointerGetOffsetNumber(tid)},
-        core::Attributes{});
+        state->attributes.keys_of(values, isnull));
     MemoryContextSwitchTo(caller);
     MemoryContextReset(state->row);
     return false;

@@ -1,8 +1,10 @@
 // Ordered index scans: core::Scan behind amgettuple.  Rows leave in order of a lower bound of their
-// distance with xs_recheckorderby set; the executor's reorder queue makes the order exact.
+// distance with xs_recheckorderby set; the executor's reorder queue makes the order exact.  Conditions
+// on attributes are the core's filter, and xs_recheck makes the executor test them again.
 #include "core/scan.h"
 
 #include "pg/am.h"
+#include "pg/attribute_columns.h"
 #include "pg/options.h"
 #include "pg/row_sorter.h"
 
@@ -12,14 +14,19 @@ namespace {
 
 // One per index scan. Opened at the first amgettuple: plans often begin scans they never run.
 struct ScanState {
-    explicit ScanState(MemoryContext context, OpenIndex *opened)
+    ScanState(MemoryContext context, Relation index, OpenIndex *opened)
         : context(context),
+          keys(AllocSetContextCreate(context, "hnsw scan keys", ALLOCSET_SMALL_SIZES)),
           opened(opened),
+          attributes(index),
           sorter(context),
           scan(opened->index, opened->core_context(), sorter) {}
 
     MemoryContext context;  // everything here; kept over rescans
+    MemoryContext keys;     // a child, of the conditions made from the scan keys of this rescan
     OpenIndex *opened;
+    AttributeColumns attributes;
+    ScanConditions wanted;
     TupleRowSorter sorter;
     core::Scan scan;
 };
@@ -37,7 +44,7 @@ ScanState *open_scan(IndexScanDesc scan) {
                                                   ALLOCSET_DEFAULT_SIZES);
     OpenIndex *opened = OpenIndex::open(context, scan->indexRelation, scan->heapRelation,
                                         BufferStore::Purpose::kRead);
-    return create_in_context<ScanState>(context, context, opened);
+    return create_in_context<ScanState>(context, context, scan->indexRelation, opened);
 }
 
 void start(IndexScanDesc scan, ScanOpaque &opaque) {
@@ -53,11 +60,15 @@ void start(IndexScanDesc scan, ScanOpaque &opaque) {
     ScanState &state = *opaque.state;
 
     const ScanKeyData &key = scan->orderByData[0];
+    MemoryContextReset(state.keys);
+    state.wanted = state.attributes.conditions_of(
+        {scan->keyData, static_cast<size_t>(scan->numberOfKeys)}, state.keys);
     core::ScanOptions options = scan_options();
     options.skip_dead = scan->ignore_killed_tuples;
     options.filter.rows = opaque.request.rows;
     options.wanted = opaque.request.wanted;
     options.strategy = opaque.request.strategy;
+    options.filter.conditions = state.wanted.conditions;
     MemoryContext caller = MemoryContextSwitchTo(state.context);
     void *copy = nullptr;
     const float *query = key.sk_flags & SK_ISNULL
@@ -87,7 +98,7 @@ IndexOrderByDistance order_value(const core::ScanRow &row) {
 
 void store_row(IndexScanDesc scan, const core::ScanRow &row) {
     ItemPointerSet(&scan->xs_heaptid, row.tid.block, row.tid.offset);
-    scan->xs_recheck = false;
+    scan->xs_recheck = scan->numberOfKeys > 0;  // attribute keys say less than the values
     IndexOrderByDistance distance = order_value(row);
     Oid type = FLOAT8OID;
     index_store_float8_orderby_distances(scan, &type, &distance, true);
@@ -123,10 +134,16 @@ bool am_get_tuple(IndexScanDesc scan, ScanDirection) {
     else if (scan->kill_prior_tuple)
         opaque.state->scan.kill_last();
 
+    if (opaque.state->wanted.none)
+        return false;
     MemoryContext caller = MemoryContextSwitchTo(opaque.state->context);
     core::ScanRow row;
     bool found = opaque.state->scan.next(&row);
     MemoryContextSwitchTo(caller);
+    // Rows without a vector are the last.
+    if (found && opaque.state->wanted.vector_set && row.kind == core::ScanRow::Kind::kNull &&
+        (scan->orderByData[0].sk_flags & SK_ISNULL) == 0)
+        return false;
     if (found)
         store_row(scan, row);
     return found;

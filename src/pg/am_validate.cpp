@@ -1,5 +1,6 @@
 // amvalidate: is an operator class one that this access method can serve?  And amproperty.
 #include "pg/am.h"
+#include "pg/attribute_columns.h"
 #include "pg/opclass.h"
 
 namespace hnsw::pg {
@@ -44,6 +45,24 @@ void check_procs(Validation &v, CatCList *procs) {
         if (!good)
             v.complain(psprintf("contains function %s with wrong signature for support number %d",
                                 format_procedure(proc->amproc), proc->amprocnum));
+    }
+}
+
+// Operators of attributes say whether a row is wanted; the family's types may be mixed.
+void check_attribute_operators(Validation &v, CatCList *operators) {
+    for (int i = 0; i < operators->n_members; i++) {
+        auto *op = reinterpret_cast<Form_pg_amop>(GETSTRUCT(&operators->members[i]->tuple));
+        const char *name = format_operator(op->amopopr);
+        const AttributeKind *kind = find_attribute_kind(op->amoplefttype);
+        if (kind == nullptr || find_attribute_kind(op->amoprighttype) == nullptr)
+            v.complain(psprintf("contains operator %s of types that attributes cannot have", name));
+        else if (!attribute_kind_has_strategy(*kind, op->amopstrategy))
+            v.complain(psprintf("contains operator %s with invalid strategy number %d", name,
+                                op->amopstrategy));
+        if (op->amoppurpose != AMOP_SEARCH)
+            v.complain(psprintf("must not use operator %s FOR ORDER BY", name));
+        if (!check_amop_signature(op->amopopr, BOOLOID, op->amoplefttype, op->amoprighttype))
+            v.complain(psprintf("contains operator %s with wrong signature", name));
     }
 }
 
@@ -100,20 +119,33 @@ bool am_validate(Oid opclass) {
 
     CatCList *operators = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(v.family));
     CatCList *procs = SearchSysCacheList1(AMPROCNUM, ObjectIdGetDatum(v.family));
-    check_procs(v, procs);
-    check_operators(v, operators);
+    const bool attribute = find_attribute_kind(v.type) != nullptr;
+    if (attribute) {
+        check_attribute_operators(v, operators);
+        if (procs->n_members > 0)
+            v.complain("must not have support functions");
+    } else {
+        check_procs(v, procs);
+        check_operators(v, operators);
+    }
     ReleaseCatCacheList(procs);
     ReleaseCatCacheList(operators);
-    if (v.valid)
+    if (v.valid && !attribute)
         check_kind(v);
     return v.valid;
 }
 
 bool am_property(Oid, int attno, IndexAMProperty property, const char *, bool *result,
                  bool *isnull) {
-    if (attno == 0 || property != AMPROP_DISTANCE_ORDERABLE)
+    if (attno == 0)
         return false;
-    *result = true;
+    const bool is_vector = attno == 1;
+    if (property == AMPROP_DISTANCE_ORDERABLE)
+        *result = is_vector;
+    else if (property == AMPROP_SEARCH_ARRAY)
+        *result = !is_vector;
+    else
+        return false;
     *isnull = false;
     return true;
 }
