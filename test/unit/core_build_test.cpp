@@ -138,7 +138,7 @@ public:
     void report(const Finding &finding) override {
         ADD_FAILURE() << finding.code << " at block " << finding.block << ": " << finding.detail;
     }
-    void row(HeapTid) override {}
+    void row(HeapTid, const Attributes *) override {}
 };
 
 /* Reads every base record by number; checks links, and follows them from the entry point. */
