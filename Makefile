@@ -22,7 +22,6 @@ REGRESS = \
 	hnsw_build \
 	hnsw_scan \
 	attribute_types \
-	attribute_use \
 	hnsw_options \
 	hnsw_errors \
 	hnsw_null_zero \
@@ -40,7 +39,6 @@ REGRESS = \
 ISOLATION = \
 	unique_vector \
 	hnsw_insert_scan \
-	hnsw_attributes \
 	hnsw_vacuum_cursor \
 	hnsw_same_value \
 	hnsw_create_concurrently \

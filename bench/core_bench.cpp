@@ -6,7 +6,6 @@
  *
  *   core_bench --data DIR [--m 16] [--ef-construction 64] [--threads 1] [--rows N] [--queries N]
  *              [--memory BYTES] [--ef 10,20,40,80,120,200,400] [--metric l2|cosine|ip|l1]
- *              [--inserted N]: the last N rows are inserted one by one
  *
  * DIR holds base.* and query.* as .fvecs, .hvecs or .bvecs; the metric is cosine if there is a
  * gt_cos.ivecs, else l2, unless given.  True neighbours are computed when DIR's do not fit.
@@ -27,6 +26,7 @@
 #include "core/insert.h"
 #include "core/mem_store.h"
 #include "core/scan.h"
+#include "core_filters.h"
 #include "simd/kernels.h"
 #include "vector_files.h"
 
@@ -109,9 +109,10 @@ struct Arguments {
     unsigned threads = 1;
     size_t rows = SIZE_MAX;
     size_t queries = SIZE_MAX;
-    size_t inserted = 0;
     size_t memory = size_t{2} << 30;
     std::vector<uint32_t> efs = {10, 20, 40, 80, 120, 200, 400};
+    std::string filters;              /* attribute or tids */
+    std::string strategies = "15234"; /* digits of core::Strategy */
 };
 
 Arguments parse(int argc, char **argv) {
@@ -133,10 +134,12 @@ Arguments parse(int argc, char **argv) {
             a.rows = std::stoul(value);
         else if (key == "--queries")
             a.queries = std::stoul(value);
-        else if (key == "--inserted")
-            a.inserted = std::stoul(value);
         else if (key == "--memory")
             a.memory = std::stoul(value);
+        else if (key == "--filters")
+            a.filters = value;
+        else if (key == "--strategies")
+            a.strategies = value;
         else if (key == "--ef") {
             a.efs.clear();
             for (size_t at = 0; at < value.size(); at = value.find(',', at) + 1) {
@@ -195,7 +198,7 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
     in_threads([&] {
         core::BuildWorker worker(
             arena, space, create, [] {}, memory);
-        for (size_t i; (i = next.fetch_add(1)) < base.rows() - a.inserted;)
+        for (size_t i; (i = next.fetch_add(1)) < base.rows();)
             if (worker.add(base.row(i), tid_of(i), {}) == core::BuildWorker::Added::kFull)
                 left_over++;
     });
@@ -231,23 +234,6 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
         nodes == 0 ? 0 : arena.used_bytes() / nodes, store.size() * 8192 / 1e6,
         store.size() * 8192.0 / static_cast<double>(base.rows()), factor);
     std::free(block);
-}
-
-void insert(const Arguments &a, const Matrix &base, core::MemStore &store) {
-    if (a.inserted == 0)
-        return;
-    std::pmr::memory_resource *memory = std::pmr::get_default_resource();
-    core::Stats stats;
-    core::Index index(store, memory);
-    core::Inserter inserter(index, {memory, &stats}, a.create.ef_construction);
-    const double cpu = cpu_seconds();
-    const uint64_t commits = store.commits;
-    for (size_t i = base.rows() - a.inserted; i < base.rows(); i++)
-        inserter.insert(base.row(i), tid_of(i), {});
-    const auto n = static_cast<double>(a.inserted);
-    std::printf("inserted %zu: %.1f us each, %.1f records read, %.1f commits\n", a.inserted,
-                (cpu_seconds() - cpu) / n * 1e6, static_cast<double>(stats.records_read) / n,
-                static_cast<double>(store.commits - commits) / n);
 }
 
 /* The first k rows in exact order, as the executor's reorder queue gives them. Returns how many
@@ -302,6 +288,18 @@ void search(const Arguments &a, const Matrix &base, const Matrix &queries,
     }
 }
 
+void filters(const Arguments &a, const Matrix &base, const Matrix &queries, core::MemStore &store) {
+    VectorSorter sorter;
+    std::vector<core::Strategy> strategies;
+    for (char c : a.strategies)
+        strategies.push_back(static_cast<core::Strategy>(c - '0'));
+    for (uint32_t ef : a.efs) {
+        std::printf("ef %u, filter by %s\n", ef, a.filters.c_str());
+        run_filters(
+            {store, sorter, base, queries, a.create.metric, ef, a.filters == "tids", strategies});
+    }
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -309,17 +307,21 @@ int main(int argc, char **argv) {
     Matrix base = read_vectors(a.data + "/base", a.rows);
     Matrix queries = read_vectors(a.data + "/query", a.queries);
     a.create.dim = base.dim;
+    a.create.attributes = 1;
     if (queries.dim != base.dim)
         die("base and queries differ in dimension");
     const bool usable = a.rows == SIZE_MAX && (a.metric == "cosine" || a.metric == "l2");
-    std::vector<double> limit =
-        limits(a.data + (a.metric == "cosine" ? "/gt_cos.ivecs" : "/gt_l2.ivecs"), a.create.metric,
-               base, queries, 10, usable);
+    std::vector<double> limit;
+    if (a.filters.empty())
+        limit = limits(a.data + (a.metric == "cosine" ? "/gt_cos.ivecs" : "/gt_l2.ivecs"),
+                       a.create.metric, base, queries, 10, usable);
     std::printf("%zu x %u, %s, m %u, ef_construction %u, %u threads\n", base.rows(), base.dim,
                 a.metric.c_str(), a.create.m, a.create.ef_construction, a.threads);
     core::MemStore store;
     build(a, base, store);
-    insert(a, base, store);
-    search(a, base, queries, limit, store);
+    if (a.filters.empty())
+        search(a, base, queries, limit, store);
+    else
+        filters(a, base, queries, store);
     return 0;
 }

@@ -27,15 +27,22 @@ struct FilterFacts {
     uint32_t ef = 40;      /* ef_search times the beam factor */
     uint32_t dim = 0;      /* padded dimensions */
     uint32_t records_per_page = 1;
+    uint32_t directory_pages = 0; /* of the index; 0: matching rows are at hand already */
 };
 
 struct Choice {
     Strategy strategy = Strategy::kPreFilter;
     const char *reason = "";  /* for EXPLAIN: a short phrase, static */
-    double expected_cost = 0; /* in record reads */
-    double exact_cost = 0;    /* the same of kExact: a walk dearer than that gives up */
+    uint32_t width = 0;       /* nodes a walk covers before it may end, of any kind... */
+    uint32_t matches = 0;     /* ...and nodes that match */
+    double expected_cost = 0; /* in record reads of an unfiltered search */
+    double exact_cost = 0;    /* the same of kExact */
 };
 
+/* The cheapest strategy. */
 Choice choose(const FilterFacts &facts);
+
+/* How a given strategy (not kAuto) would go about it. */
+Choice plan(Strategy strategy, const FilterFacts &facts);
 
 }  // namespace hnsw::core

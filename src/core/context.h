@@ -17,6 +17,7 @@ struct Stats {
     uint64_t late_rows = 0;          /* rows returned after a row that is farther (decision 7) */
     uint64_t resumes = 0;            /* times a scan went on beyond its first beam */
     uint64_t exact_pass_records = 0; /* records read by the exact pass at the end of a scan */
+    uint64_t directory_reads = 0;    /* directory pages read to test a filter */
 };
 
 struct Context {

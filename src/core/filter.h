@@ -31,7 +31,7 @@ struct Condition {
     uint8_t attribute = 0; /* 0..kMaxAttributes - 1 */
     uint64_t low = 0;
     uint64_t high = ~uint64_t{0};
-    std::span<const uint64_t> keys; /* outlive the scan */
+    std::span<const uint64_t> keys = {}; /* outlive the scan */
 
     bool met_by(const Attributes &row) const {
         const bool is_null = (row.nulls >> attribute & 1) != 0;

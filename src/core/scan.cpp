@@ -1,20 +1,16 @@
 /* The ordered scan. scan.h has the phases. */
-#include "core/scan.h"
+#include "core/scan_impl.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <new>
 
-#include "core/page_graph.h"
 #include "core/posting.h"
 
 namespace hnsw::core {
 
 namespace {
-
-/* Share of the memory limit that the visited bitmap may take before it becomes a hash set. */
-constexpr size_t kVisitedShare = 4;
 
 /* Added to the width of a beam by estimates: the factor is measured at ef 40, and in a shorter beam
  * an estimate that errs pushes out a larger share. */
@@ -28,88 +24,6 @@ constexpr size_t kKillBatch = 256;
 constexpr uint32_t kChainAttempts = 1000;
 
 }  // namespace
-
-struct Scan::Impl final : RecordSink {
-    Impl(Index &index_ref, const Context &context_ref, RowSorter &sorter_ref)
-        : index(index_ref),
-          context(context_ref),
-          sorter(sorter_ref),
-          query(context.memory),
-          graph(index, context),
-          results(context.memory),
-          tids(context.memory),
-          kills(context.memory),
-          rows(context.memory) {}
-
-    enum class Phase : uint8_t { kGraph, kExact, kZero, kNull, kDone };
-
-    /* A node whose own distance is known and whose rows have not been returned. */
-    struct Result {
-        double bound;
-        NodeId id;
-        uint32_t generation;
-        uint32_t posting;
-        uint16_t tid_changes;
-        StoredTid tid;
-    };
-    struct Farther {
-        bool operator()(const Result &a, const Result &b) const { return a.bound > b.bound; }
-    };
-
-    struct Kill {
-        NodeId id;
-        uint32_t generation;
-        uint16_t tid_changes;
-        HeapTid tid;
-    };
-
-    void begin(const float *value);
-    bool next(ScanRow *row);
-    void visit(NodeId id, const RecordView &record, float distance) override;
-
-    bool next_of_graph(ScanRow *row);
-    bool more_of_graph();
-    bool emit(ScanRow *row);
-    void take_rows(const Result &result);
-    bool over_memory() const;
-    void start_exact();
-    void put_rows(const Result &result);
-    bool next_of_exact(ScanRow *row);
-    bool next_of_list(ScanRow *row, ScanRow::Kind kind);
-    void start_list(bool zero_list);
-    void note_order(double bound);
-    void kill_last();
-    void flush_kills();
-
-    Index &index;
-    Context context;
-    RowSorter &sorter;
-    ScanOptions options;
-    ScanReport report;
-    Query query;
-    PageGraph graph;
-    Phase phase = Phase::kDone;
-    bool null_query = false;
-    bool first_beam = true;
-    bool stopping = false; /* options say: no further beam; hand out what is there and end */
-    double horizon = 0;    /* rows with a bound up to here may leave */
-    double last_bound = 0; /* largest bound returned */
-    uint64_t visited_after_first = 0;
-    std::pmr::vector<Result> results; /* heap, nearest on top */
-
-    /* Rows of the node being returned. */
-    Result current{};
-    std::pmr::vector<StoredTid> tids;
-    size_t next_tid = 0;
-    Kill last{};
-    std::pmr::vector<Kill> kills;
-
-    /* Rows of the TID list being returned, one page at a time. */
-    std::pmr::vector<StoredTid> rows;
-    size_t next_row = 0;
-    BlockNo next_list_block = kNoBlock;
-    BlockNo list_pages = 0; /* read so far: more than there are means a circle */
-};
 
 void Scan::Impl::begin(const float *value) {
     flush_kills();
@@ -125,38 +39,61 @@ void Scan::Impl::begin(const float *value) {
     horizon = last_bound;
     last = {};
     null_query = value == nullptr;
+    report = {};
+    filtered = !options.filter.empty() && options.strategy != Strategy::kPostFilter;
     index.refresh();
     if (null_query) {
         /* Every distance is NULL: any order will do. */
         graph.visited().reset(0, options.memory_limit);
-        start_exact();
+        if (filtered)
+            begin_filtered();
+        else
+            start_exact();
         return;
     }
     index.space().prepare(value, &query);
     graph.begin(query);
-    EntryPoint from = graph.descend(0);
-    const double factor = index.space().has_codes() ? index.meta().beam_factor : 1.0;
-    const auto width = static_cast<size_t>(std::ceil(options.ef * factor)) +
-                       (index.space().has_codes() ? kBeamMargin : 0);
-    graph.start_base(from, width, true, options.memory_limit / kVisitedShare);
     phase = Phase::kGraph;
+    if (filtered)
+        begin_filtered();
+    else
+        graph.start_base(graph.descend(0), beam_width(options.ef), true,
+                         options.memory_limit / kVisitedShare);
+}
+
+/* The width of the beam that does what ef_search promises. */
+size_t Scan::Impl::beam_width(uint32_t ef) const {
+    const double factor = index.space().has_codes() ? index.meta().beam_factor : 1.0;
+    return static_cast<size_t>(std::ceil(ef * factor)) +
+           (index.space().has_codes() ? kBeamMargin : 0);
 }
 
 void Scan::Impl::visit(NodeId id, const RecordView &record, float distance) {
-    const RecordHeader &head = record.head();
     if (!first_beam)
         visited_after_first++;
-    if (head.state != RecordState::kLive)
-        return;
-    if (head.posting == kNoNode &&
-        (!head.tid.tid().valid() || (options.skip_dead && head.tid.dead())))
-        return;
-    results.push_back({.bound = index.space().lower_bound(query, sq8_of(record), distance),
-                       .id = id,
-                       .generation = head.generation,
-                       .posting = head.posting,
-                       .tid_changes = head.tid_changes,
-                       .tid = head.tid});
+    if (has_row(record.head()))
+        add_result(result_of(id, record, distance));
+}
+
+bool Scan::Impl::has_row(const RecordHeader &head) const {
+    return head.state == RecordState::kLive &&
+           (head.posting != kNoNode ||
+            (head.tid.tid().valid() && !(options.skip_dead && head.tid.dead())));
+}
+
+Scan::Impl::Result Scan::Impl::result_of(NodeId id, const RecordView &record,
+                                         float distance) const {
+    const RecordHeader &head = record.head();
+    return {.bound = null_query ? 0 : index.space().lower_bound(query, sq8_of(record), distance),
+            .id = id,
+            .generation = head.generation,
+            .posting = head.posting,
+            .tid_changes = head.tid_changes,
+            .tid = head.tid};
+}
+
+void Scan::Impl::add_result(const Result &result) {
+    results.push_back(result);
     std::push_heap(results.begin(), results.end(), Farther{});
 }
 
@@ -176,8 +113,7 @@ bool Scan::Impl::next(ScanRow *row) {
             case Phase::kExact:
                 if (next_of_exact(row))
                     return true;
-                start_list(true);
-                phase = Phase::kZero;
+                start_zero_list();
                 break;
             case Phase::kZero:
                 if (next_of_list(row, null_query ? ScanRow::Kind::kNull : ScanRow::Kind::kNan))
@@ -209,7 +145,7 @@ bool Scan::Impl::next_of_graph(ScanRow *row) {
             take_rows(nearest);
             continue;
         }
-        if (!more_of_graph())
+        if (!(filtered ? more_of_walk() : more_of_graph()))
             return false;
     }
 }
@@ -246,12 +182,18 @@ void Scan::Impl::take_rows(const Result &result) {
     current = result;
     tids.clear();
     next_tid = 0;
-    if (result.tid.tid().valid())
+    if (result.tid.tid().valid() && (!filtered || first_row_matches(result)))
         tids.push_back(result.tid);
     uint32_t chain = result.posting;
     for (uint32_t attempt = 0; attempt < kChainAttempts && chain != kNoNode; attempt++) {
-        if (read_postings(index, result.id, result.generation, chain, tids))
+        const size_t first = tids.size();
+        attributes.clear();
+        if (read_postings(index, result.id, result.generation, chain, tids,
+                          filtered ? &attributes : nullptr)) {
+            if (filtered)
+                drop_failing_rows(first);
             return;
+        }
         /* VACUUM has shortened the chain meanwhile; no row has moved. */
         index.store().poll();
         RecordRef record(index.store(), index.layouts().base, RecordClass::kBase, context.memory);
@@ -268,7 +210,7 @@ bool Scan::Impl::emit(ScanRow *row) {
             continue;
         row->tid = stored.tid();
         row->bound = current.bound;
-        row->kind = ScanRow::Kind::kBound;
+        row->kind = null_query ? ScanRow::Kind::kNull : ScanRow::Kind::kBound;
         last = {current.id, current.generation, current.tid_changes, stored.tid()};
         note_order(current.bound);
         return true;
@@ -313,18 +255,7 @@ void Scan::Impl::start_exact() {
             context.stats->exact_pass_records++;
             const RecordView &view = record.view();
             if (view.head().centre < index.space().centre_count()) {
-                if (null_query) {
-                    const RecordHeader &head = view.head();
-                    if (head.state == RecordState::kLive)
-                        results.push_back({.bound = 0,
-                                           .id = id,
-                                           .generation = head.generation,
-                                           .posting = head.posting,
-                                           .tid_changes = head.tid_changes,
-                                           .tid = head.tid});
-                } else {
-                    visit(id, view, index.space().distance(query, sq8_of(view)));
-                }
+                visit(id, view, null_query ? 0 : index.space().distance(query, sq8_of(view)));
             }
             record.release();
         }
@@ -346,6 +277,11 @@ bool Scan::Impl::next_of_exact(ScanRow *row) {
 
 /* ---- TID lists -------------------------------------------------------------------------------- */
 
+void Scan::Impl::start_zero_list() {
+    phase = Phase::kZero;
+    start_list(true);
+}
+
 void Scan::Impl::start_list(bool zero_list) {
     last = {};
     rows.clear();
@@ -361,6 +297,9 @@ bool Scan::Impl::next_of_list(ScanRow *row, ScanRow::Kind kind) {
         while (next_row < rows.size()) {
             const StoredTid &stored = rows[next_row++];
             if (options.skip_dead && stored.dead())
+                continue;
+            if (filtered && options.filter.rows != nullptr &&
+                !options.filter.rows->contains(stored.tid()))
                 continue;
             *row = {.tid = stored.tid(), .bound = 0, .kind = kind};
             return true;

@@ -32,6 +32,9 @@ struct ScanOptions {
     bool skip_dead = true; /* skip rows marked by kill_last(); false in a transaction that began
                               during recovery, whose snapshots do not hold rows back */
     Filter filter = {};    /* only rows that may meet it are returned */
+    bool keep_filter =
+        false; /* filter and snapshot are those of the scan before: what was found out
+                                 about them still holds */
     Strategy strategy = Strategy::kAuto; /* for a filter that is not empty */
     uint32_t wanted = 0;                 /* rows the caller will ask for (LIMIT); 0 = not known */
 };

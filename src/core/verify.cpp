@@ -62,8 +62,7 @@ Verifier::Verifier(Index &index, const Context &context, FindingSink &sink)
       chunks_(context.memory),
       listed_(context.memory),
       tids_(context.memory),
-      chain_(context.memory),
-      chain_rows_(context.memory) {
+      chain_(context.memory) {
     edge_.resize(std::max(index.layouts().base.bytes, index.layouts().upper.bytes));
 }
 
@@ -408,7 +407,7 @@ void Verifier::check_tid_list(bool zero_list) {
             listed_.add(block);
             const auto *rows = reinterpret_cast<const TidListPage *>(payload(page_.data()));
             for (uint32_t i = 0; first && i < std::min(rows->count, TidListPage::kTids); i++)
-                row(rows->tids[i].tid(), nullptr);
+                row(rows->tids[i].tid());
             block = trailer(page_.data()).next;
             store_.poll();
         }
@@ -450,10 +449,10 @@ void Verifier::check_centres() {
 
 /* ---- Rows ------------------------------------------------------------------------------------- */
 
-void Verifier::row(HeapTid tid, const Attributes *attributes) {
+void Verifier::row(HeapTid tid) {
     if (!tid.valid())
         return;
-    sink_.row(tid, attributes);
+    sink_.row(tid);
     /* Big-endian, so that comparing bytes is comparing TIDs. */
     PackedTid packed;
     const uint64_t key = tid.key();
@@ -463,20 +462,17 @@ void Verifier::row(HeapTid tid, const Attributes *attributes) {
 }
 
 void Verifier::rows_of(NodeId id, const RecordHeader &head) {
-    const DirectoryEntry entry = read_entry(store_, index_.directory(), id);
-    const HeapTid first = head.tid.tid();
-    row(first, entry.used() && entry.tid.tid() == first ? &entry.row : nullptr);
+    row(head.tid.tid());
     chain_.clear();
-    chain_rows_.clear();
     uint32_t chain = head.posting;
     for (uint32_t n = 0; n < kLooks && chain != kNoNode; n++) {
-        if (read_postings(index_, id, head.generation, chain, chain_, &chain_rows_))
+        if (read_postings(index_, id, head.generation, chain, chain_))
             break;
         chain = base_.read(id) ? base_.view().head().posting : kNoNode;
         base_.release();
     }
-    for (size_t i = 0; i < chain_.size(); i++)
-        row(chain_[i].tid(), &chain_rows_[i]);
+    for (const StoredTid &stored : chain_)
+        row(stored.tid());
 }
 
 /* Rows found at two places: between the two looks one may have gone and come back elsewhere, so

@@ -1,0 +1,86 @@
+/*
+ * Which nodes meet a filter, found out from the directory as a search asks: one bit per node, decided
+ * page by page, so that whatever a search comes back to costs a lookup.
+ *
+ * A bit that is set means "maybe" (kEntryMany, hashed keys, lossy heap blocks); one that is not set is
+ * final for the snapshot of the scan: rows that enter the index later are none of its rows.
+ */
+#pragma once
+
+#include <cstdint>
+#include <memory_resource>
+#include <vector>
+
+#include "core/context.h"
+#include "core/directory.h"
+#include "core/filter.h"
+#include "core/store.h"
+
+namespace hnsw::core {
+
+class PassMap {
+public:
+    PassMap(PageStore &store, const Context &context)
+        : store_(store), context_(context), words_(context.memory), touches_(context.memory) {}
+
+    /* Forgets what is known and takes up a filter, whose parts outlive its use. Bits are kept if they
+     * fit in byte_budget; otherwise every lookup reads its directory page. */
+    void begin(const DirectoryShape &shape, const Filter &filter, size_t byte_budget);
+
+    /* Whether rows of the node may meet the filter. No page is held by the caller: this may read
+     * one. Ids that name no live record never pass. */
+    bool passes(NodeId id) {
+        const size_t word = id / 64;
+        const uint64_t bit = uint64_t{1} << (id % 64);
+        if (word < words_.size() && (words_[word].known & bit) != 0)
+            return (words_[word].pass & bit) != 0;
+        return find_out(id);
+    }
+
+    /* Directory pages, numbered from 0 in the order of the index. */
+    uint32_t pages() const { return pages_; }
+    /* Appends the ids of a page's nodes that pass, ascending. */
+    void matching_of(uint32_t page, std::pmr::vector<NodeId> &out);
+
+    /* What `pages` directory pages, evenly spread, say about the whole index. */
+    struct Estimate {
+        double nodes = 0;     /* live */
+        double matching = 0;  /* of them, those that pass */
+        bool counted = false; /* every page was read: these are no estimates */
+    };
+    Estimate sample(uint32_t pages);
+
+    size_t bytes() const { return words_.capacity() * sizeof(Word) + touches_.capacity(); }
+
+private:
+    /* More than the entries of any directory page. */
+    static constexpr uint32_t kPageWords = kPayloadBytes / 8 / 64 + 1;
+
+    struct Word {
+        uint64_t known = 0;
+        uint64_t pass = 0;
+    };
+    /* The verdict on all entries of a page. */
+    struct PageBits {
+        uint64_t pass[kPageWords];
+        uint32_t used; /* live nodes */
+    };
+
+    bool find_out(NodeId id);
+    bool open(uint32_t number, PageRef *page, DirectoryView *view);
+    void evaluate(uint32_t number, PageBits *out);
+    void keep(uint32_t number, const PageBits &bits);
+    BlockNo block_of(uint32_t number) const { return 1 + number * shape_.blocks; }
+    NodeId first_of(uint32_t number) const { return block_of(number) * shape_.per_page; }
+
+    PageStore &store_;
+    Context context_;
+    DirectoryShape shape_;
+    Filter filter_;
+    uint32_t span_ = 1; /* ids per directory page */
+    uint32_t pages_ = 0;
+    std::pmr::vector<Word> words_;      /* by node id; empty when over budget */
+    std::pmr::vector<uint8_t> touches_; /* entries asked for one by one, by page */
+};
+
+}  // namespace hnsw::core

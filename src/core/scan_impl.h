@@ -1,0 +1,135 @@
+/*
+ * What the parts of a scan share: scan.cpp has the plain scan, scan_filter.cpp the filtered one.
+ */
+#pragma once
+
+#include <cstdint>
+#include <memory_resource>
+#include <vector>
+
+#include "core/filtered_walk.h"
+#include "core/page_graph.h"
+#include "core/pass_map.h"
+#include "core/scan.h"
+
+namespace hnsw::core {
+
+/* Share of the memory limit that the visited bitmap may take before it becomes a hash set; a filter's
+ * bits may take as much. */
+inline constexpr size_t kVisitedShare = 4;
+
+struct Scan::Impl final : RecordSink, MatchSink {
+    Impl(Index &index_ref, const Context &context_ref, RowSorter &sorter_ref)
+        : index(index_ref),
+          context(context_ref),
+          sorter(sorter_ref),
+          query(context.memory),
+          graph(index, context),
+          map(index.store(), context),
+          walk(index, context),
+          results(context.memory),
+          tids(context.memory),
+          attributes(context.memory),
+          kills(context.memory),
+          rows(context.memory),
+          ids(context.memory) {}
+
+    enum class Phase : uint8_t { kGraph, kExact, kZero, kNull, kDone };
+
+    /* A node whose own distance is known and whose rows have not been returned. */
+    struct Result {
+        double bound;
+        NodeId id;
+        uint32_t generation;
+        uint32_t posting;
+        uint16_t tid_changes;
+        StoredTid tid;
+    };
+    struct Farther {
+        bool operator()(const Result &a, const Result &b) const { return a.bound > b.bound; }
+    };
+
+    struct Kill {
+        NodeId id;
+        uint32_t generation;
+        uint16_t tid_changes;
+        HeapTid tid;
+    };
+
+    void begin(const float *value);
+    bool next(ScanRow *row);
+    void visit(NodeId id, const RecordView &record, float distance) override;
+
+    bool next_of_graph(ScanRow *row);
+    bool more_of_graph();
+    bool emit(ScanRow *row);
+    Result result_of(NodeId id, const RecordView &record, float distance) const;
+    bool has_row(const RecordHeader &head) const;
+    void add_result(const Result &result);
+    void take_rows(const Result &result);
+    bool over_memory() const;
+    size_t beam_width(uint32_t ef) const;
+    void start_exact();
+    void put_rows(const Result &result);
+    bool next_of_exact(ScanRow *row);
+    bool next_of_list(ScanRow *row, ScanRow::Kind kind);
+    void start_zero_list();
+    void start_list(bool zero_list);
+    void note_order(double bound);
+    void kill_last();
+    void flush_kills();
+
+    /* The filtered scan. */
+    bool visit_match(NodeId id, const RecordView &record, float distance) override;
+    bool confirm_match() override;
+    void begin_filtered();
+    FilterFacts facts() const;
+    void start_walk();
+    bool more_of_walk();
+    void start_matching();
+    bool thinks_again(uint64_t found, uint32_t pages);
+    bool first_row_matches(const Result &result);
+    void drop_failing_rows(size_t first);
+
+    Index &index;
+    Context context;
+    RowSorter &sorter;
+    ScanOptions options;
+    ScanReport report;
+    Query query;
+    PageGraph graph;
+    PassMap map;
+    FilteredWalk walk;
+    Phase phase = Phase::kDone;
+    bool null_query = false;
+    bool filtered = false; /* the filter is tested here, not by who reads the rows */
+    bool first_beam = true;
+    bool stopping = false; /* options say: no further beam; hand out what is there and end */
+    double horizon = 0;    /* rows with a bound up to here may leave */
+    double last_bound = 0; /* largest bound returned */
+    uint64_t visited_after_first = 0;
+    std::pmr::vector<Result> results; /* heap, nearest on top */
+
+    /* The filtered scan. */
+    Result pending{};    /* the match last visited */
+    bool walked = false; /* walk.visited() says what has been returned */
+    PassMap::Estimate estimate;
+
+    /* Rows of the node being returned. */
+    Result current{};
+    std::pmr::vector<StoredTid> tids;
+    std::pmr::vector<Attributes> attributes; /* scratch: of the rows in posting chunks */
+    size_t next_tid = 0;
+    Kill last{};
+    std::pmr::vector<Kill> kills;
+
+    /* Rows of the TID list being returned, one page at a time. */
+    std::pmr::vector<StoredTid> rows;
+    size_t next_row = 0;
+    BlockNo next_list_block = kNoBlock;
+    BlockNo list_pages = 0; /* read so far: more than there are means a circle */
+
+    std::pmr::vector<NodeId> ids; /* of matching nodes, one directory page at a time */
+};
+
+}  // namespace hnsw::core
