@@ -22,6 +22,7 @@ REGRESS = \
 	hnsw_build \
 	hnsw_scan \
 	attribute_types \
+	attribute_use \
 	hnsw_options \
 	hnsw_errors \
 	hnsw_null_zero \
@@ -39,6 +40,7 @@ REGRESS = \
 ISOLATION = \
 	unique_vector \
 	hnsw_insert_scan \
+	hnsw_attributes \
 	hnsw_vacuum_cursor \
 	hnsw_same_value \
 	hnsw_create_concurrently \

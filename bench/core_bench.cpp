@@ -6,6 +6,7 @@
  *
  *   core_bench --data DIR [--m 16] [--ef-construction 64] [--threads 1] [--rows N] [--queries N]
  *              [--memory BYTES] [--ef 10,20,40,80,120,200,400] [--metric l2|cosine|ip|l1]
+ *              [--inserted N]: the last N rows are inserted one by one
  *
  * DIR holds base.* and query.* as .fvecs, .hvecs or .bvecs; the metric is cosine if there is a
  * gt_cos.ivecs, else l2, unless given.  True neighbours are computed when DIR's do not fit.
@@ -109,6 +110,7 @@ struct Arguments {
     unsigned threads = 1;
     size_t rows = SIZE_MAX;
     size_t queries = SIZE_MAX;
+    size_t inserted = 0;
     size_t memory = size_t{2} << 30;
     std::vector<uint32_t> efs = {10, 20, 40, 80, 120, 200, 400};
     std::string filters;              /* attribute or tids */
@@ -134,6 +136,8 @@ Arguments parse(int argc, char **argv) {
             a.rows = std::stoul(value);
         else if (key == "--queries")
             a.queries = std::stoul(value);
+        else if (key == "--inserted")
+            a.inserted = std::stoul(value);
         else if (key == "--memory")
             a.memory = std::stoul(value);
         else if (key == "--filters")
@@ -198,7 +202,7 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
     in_threads([&] {
         core::BuildWorker worker(
             arena, space, create, [] {}, memory);
-        for (size_t i; (i = next.fetch_add(1)) < base.rows();)
+        for (size_t i; (i = next.fetch_add(1)) < base.rows() - a.inserted;)
             if (worker.add(base.row(i), tid_of(i), {}) == core::BuildWorker::Added::kFull)
                 left_over++;
     });
@@ -234,6 +238,23 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
         nodes == 0 ? 0 : arena.used_bytes() / nodes, store.size() * 8192 / 1e6,
         store.size() * 8192.0 / static_cast<double>(base.rows()), factor);
     std::free(block);
+}
+
+void insert(const Arguments &a, const Matrix &base, core::MemStore &store) {
+    if (a.inserted == 0)
+        return;
+    std::pmr::memory_resource *memory = std::pmr::get_default_resource();
+    core::Stats stats;
+    core::Index index(store, memory);
+    core::Inserter inserter(index, {memory, &stats}, a.create.ef_construction);
+    const double cpu = cpu_seconds();
+    const uint64_t commits = store.commits;
+    for (size_t i = base.rows() - a.inserted; i < base.rows(); i++)
+        inserter.insert(base.row(i), tid_of(i), {});
+    const auto n = static_cast<double>(a.inserted);
+    std::printf("inserted %zu: %.1f us each, %.1f records read, %.1f commits\n", a.inserted,
+                (cpu_seconds() - cpu) / n * 1e6, static_cast<double>(stats.records_read) / n,
+                static_cast<double>(store.commits - commits) / n);
 }
 
 /* The first k rows in exact order, as the executor's reorder queue gives them. Returns how many
@@ -319,6 +340,7 @@ int main(int argc, char **argv) {
                 a.metric.c_str(), a.create.m, a.create.ef_construction, a.threads);
     core::MemStore store;
     build(a, base, store);
+    insert(a, base, store);
     if (a.filters.empty())
         search(a, base, queries, limit, store);
     else

@@ -56,7 +56,7 @@ struct Findings final : core::FindingSink {
         if (errors++ < 5)
             std::printf("error %s, node %u: %s\n", f.code, f.node, f.detail);
     }
-    void row(core::HeapTid) override { rows++; }
+    void row(core::HeapTid, const core::Attributes *) override { rows++; }
     uint64_t errors = 0;
     uint64_t rows = 0;
 };

@@ -553,7 +553,7 @@ COMMENT ON FUNCTION hnsw_check(regclass, boolean) IS
 REVOKE EXECUTE ON FUNCTION hnsw_check(regclass, boolean) FROM PUBLIC;
 
 CREATE FUNCTION hnsw_stats(index regclass,
-    OUT metric text, OUT dimensions integer, OUT m integer, OUT ef_construction integer,
+    OUT metric text, OUT dimensions integer, OUT attributes integer, OUT m integer, OUT ef_construction integer,
     OUT beam_factor real, OUT code_bits integer, OUT centres integer,
     OUT rows bigint, OUT null_rows bigint, OUT zero_rows bigint, OUT duplicate_rows bigint,
     OUT nodes_per_level bigint[], OUT links_per_level bigint[], OUT degree_histogram bigint[],

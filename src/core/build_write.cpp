@@ -133,8 +133,10 @@ private:
     void write_meta(bool has_centre, float beam_factor) {
         make_empty_meta(page_.data(), options_);
         MetaPage &meta = meta_of(page_.data());
-        if (has_centre)
+        if (has_centre) {
             meta.centre[0] = directory_.data_block(0);
+            meta.centre_is_guess = 0;
+        }
         if (beam_factor != 0)
             meta.beam_factor = beam_factor;
         const Arena::Entry entry = arena_.entry();

@@ -397,14 +397,35 @@ void Space::decode(const Sq8 &v, double *sum, float *scratch) const {
 }
 
 EdgeAngles::EdgeAngles(uint32_t bits, std::pmr::memory_resource *memory)
-    : kernels_(simd::code_kernels()), bits_(bits), cosines_(bits + 1, memory) {
+    : kernels_(simd::code_kernels()),
+      bits_(bits),
+      cosines_(bits + 1, memory),
+      roots_(memory),
+      differing_(memory) {
     for (uint32_t i = 0; i <= bits && bits != 0; i++)
-        cosines_[i] = static_cast<float>(std::cos(M_PI * i / bits));
+        cosines_[i] = static_cast<float>(2 * std::cos(M_PI * i / bits));
 }
 
-float EdgeAngles::between(const Edge &a, const Edge &b) const {
-    const float cosine = cosines_[kernels_.hamming(a.code, b.code, bits_)];
-    return std::max(0.0f, a.length + b.length - 2 * std::sqrt(a.length * b.length) * cosine);
+uint32_t EdgeAngles::most_redundant(const float *length, const uint8_t *const *codes, uint32_t n) {
+    roots_.resize(n);
+    differing_.resize(n);
+    for (uint32_t i = 0; i < n; i++)
+        roots_[i] = std::sqrt(length[i]);
+    uint32_t worst = n - 1;
+    float worst_ratio = 1;
+    for (uint32_t i = 1; i < n; i++) {
+        kernels_.hamming_many(codes[i], codes, i, bits_, differing_.data());
+        float apart = length[i];
+        for (uint32_t j = 0; j < i; j++)
+            apart = std::min(
+                apart, length[i] + length[j] - roots_[i] * roots_[j] * cosines_[differing_[j]]);
+        const float ratio = length[i] / std::max(apart, FLT_MIN);
+        if (apart < length[i] && ratio >= worst_ratio) {
+            worst = i;
+            worst_ratio = ratio;
+        }
+    }
+    return worst;
 }
 
 }  // namespace hnsw::core

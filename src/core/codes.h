@@ -174,23 +174,23 @@ private:
     const simd::CodeKernels &kernels_;
 };
 
-/* Distances between the neighbours of one node, from their codes: the angle between two edges is
- * pi * hamming / bits. */
+/* Which of a node's links says least, from their codes alone: the angle between two edges is
+ * pi * hamming / bits.  Reusable; keeps its scratch memory. */
 class EdgeAngles {
 public:
     EdgeAngles(uint32_t bits, std::pmr::memory_resource *memory);
 
-    struct Edge {
-        float length; /* squared, as Space::edge_lengths() gives it */
-        const uint8_t *code;
-    };
-    /* Squared distance between the far ends of two edges of a node, in the unit of their lengths. */
-    float between(const Edge &a, const Edge &b) const;
+    /* n >= 1 edges, by ascending length: length squared as Space::edge_lengths() gives it, codes of
+     * `bits` bits.  Returns the edge whose length is the largest multiple of the distance from its
+     * far end to that of a shorter edge; the longest if every edge is shorter than that distance. */
+    uint32_t most_redundant(const float *length, const uint8_t *const *codes, uint32_t n);
 
 private:
     const simd::CodeKernels &kernels_;
     uint32_t bits_;
-    std::pmr::vector<float> cosines_; /* by number of differing bits */
+    std::pmr::vector<float> cosines_; /* twice the cosine, by number of differing bits */
+    std::pmr::vector<float> roots_;
+    std::pmr::vector<uint32_t> differing_;
 };
 
 }  // namespace hnsw::core

@@ -16,7 +16,7 @@ namespace {
 /* The beam of an insert's search is this many times ef_construction. Its candidates are what it
  * expands, found by estimates; a build evaluates every neighbour exactly, and a narrower beam leaves
  * an inserted graph behind a built one (docs/performance.md). */
-constexpr uint32_t kCandidateWidth = 3;
+constexpr uint32_t kCandidateWidth = 4;
 
 /* An index created empty learns its centre from its first nodes, when it has this many. */
 constexpr uint32_t kCentreSample = 256;
@@ -89,7 +89,7 @@ struct Inserter::Impl {
     struct Prune {
         explicit Prune(std::pmr::memory_resource *memory)
             : record(memory),
-              edges(memory),
+              codes(memory),
               length(memory),
               distance(memory),
               order(memory),
@@ -97,8 +97,8 @@ struct Inserter::Impl {
               ids(memory),
               vectors(memory),
               others(memory) {}
-        std::pmr::vector<std::byte> record; /* the new edge's code, as a record of one slot */
-        std::pmr::vector<EdgeAngles::Edge> edges;
+        std::pmr::vector<std::byte> record;      /* the new edge's code, as a record of one slot */
+        std::pmr::vector<const uint8_t *> codes; /* by ascending length */
         std::pmr::vector<float> length;
         std::pmr::vector<float> distance;
         std::pmr::vector<uint32_t> order;
@@ -357,21 +357,15 @@ void Inserter::Impl::replace_coded(RecordEdit &edit, NodeId from) {
         prune.order[i] = i;
     std::sort(prune.order.begin(), prune.order.end(),
               [&](uint32_t a, uint32_t b) { return prune.length[a] < prune.length[b]; });
-    prune.edges.resize(n + 1);
+    prune.codes.resize(n + 1);
     prune.distance.resize(n + 1);
     for (uint32_t i = 0; i <= n; i++) {
         const uint32_t at = prune.order[i];
-        prune.edges[i] = {prune.length[at], at == n ? extra.code(0) : view.code(at)};
+        prune.codes[i] = at == n ? extra.code(0) : view.code(at);
         prune.distance[i] = prune.length[at];
     }
-    select_neighbours(
-        prune.distance.data(), n + 1, n,
-        [&](uint32_t i, uint32_t j) { return angles.between(prune.edges[i], prune.edges[j]); },
-        prune.chosen);
-    uint32_t dropped = n * (n + 1) / 2; /* the one position that was not chosen */
-    for (uint32_t position : prune.chosen)
-        dropped -= position;
-    const uint32_t slot = prune.order[dropped];
+    const uint32_t slot =
+        prune.order[angles.most_redundant(prune.distance.data(), prune.codes.data(), n + 1)];
     if (slot == n) {
         edit.close();
         return;

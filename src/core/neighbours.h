@@ -32,59 +32,49 @@ uint32_t select_neighbours(const float *distance, uint32_t n, uint32_t slots, Be
     constexpr float kNever = 3e38f;
 
     chosen.clear();
-    /* For each occluded candidate the smallest alpha^2 at which it would have been taken: its
-     * distance to the node over the distance to its nearest taken occluder. */
-    std::pmr::vector<float> redundancy(n, 0.0f, chosen.get_allocator().resource());
-    auto occlude = [&](uint32_t candidate, uint32_t taken) {
-        float apart = between(candidate, taken);
-        if (apart >= distance[candidate])
-            return false;
-        /* Negative distances (inner product) have no ratio: any occlusion counts the same. */
-        float ratio = apart > 0 && distance[candidate] > 0 ? distance[candidate] / apart : kNever;
-        redundancy[candidate] = std::max(redundancy[candidate], ratio);
-        return true;
+    /* For each occluded candidate the smallest alpha^2 at which it would have been taken, as far as
+     * it has been compared: its distance to the node over the distance to its nearest taken
+     * occluder. */
+    struct Occluded {
+        uint32_t candidate;
+        uint32_t compared; /* with so many of `chosen` */
+        float redundancy;
     };
-    std::pmr::vector<uint32_t> rest(chosen.get_allocator());
+    std::pmr::vector<Occluded> rest(chosen.get_allocator().resource());
+    /* Compares until it turns out to be more redundant than `limit`. */
+    auto compare = [&](Occluded &o, float limit) {
+        const float own = distance[o.candidate];
+        while (o.redundancy <= limit && o.compared < chosen.size()) {
+            const uint32_t taken = chosen[o.compared++];
+            const float apart = between(o.candidate, taken);
+            /* Negative distances (inner product) have no ratio: any occlusion counts the same. */
+            if (apart < own)
+                o.redundancy = std::max(o.redundancy, apart > 0 && own > 0 ? own / apart : kNever);
+        }
+        return o.redundancy <= limit;
+    };
     for (uint32_t i = 0; i < kept; i++)
         chosen.push_back(i);
     for (uint32_t i = kept; i < n && chosen.size() < slots; i++) {
-        bool occluded = false;
-        for (uint32_t taken : chosen)
-            if (occlude(i, taken)) {
-                occluded = true;
-                break;
-            }
-        if (occluded)
-            rest.push_back(i);
-        else
+        Occluded o{i, 0, 0};
+        if (compare(o, 0))
             chosen.push_back(i);
+        else
+            rest.push_back(o);
     }
     const auto by_heuristic = static_cast<uint32_t>(chosen.size());
-    if (chosen.size() == slots || rest.empty())
-        return by_heuristic;
-
-    /* The first occluder was enough to put a candidate aside; the fill wants all of them. */
-    for (uint32_t candidate : rest)
-        for (uint32_t taken : chosen)
-            occlude(candidate, taken);
     for (float alpha2 = kFirstAlpha2; chosen.size() < slots && !rest.empty();
          alpha2 *= kAlphaGrowth) {
         if (alpha2 > 100)
             alpha2 = kNever; /* whatever is left, nearest first */
         size_t left = 0;
-        for (uint32_t candidate : rest) {
-            if (chosen.size() == slots || redundancy[candidate] > alpha2) {
-                rest[left++] = candidate;
-                continue;
-            }
-            chosen.push_back(candidate);
-            for (uint32_t other : rest)
-                if (other > candidate)
-                    occlude(other, candidate);
+        for (Occluded &o : rest) {
+            if (chosen.size() < slots && (alpha2 == kNever || compare(o, alpha2)))
+                chosen.push_back(o.candidate);
+            else
+                rest[left++] = o;
         }
         rest.resize(left);
-        if (alpha2 >= kNever)
-            break;
     }
     return by_heuristic;
 }

@@ -62,7 +62,8 @@ Verifier::Verifier(Index &index, const Context &context, FindingSink &sink)
       chunks_(context.memory),
       listed_(context.memory),
       tids_(context.memory),
-      chain_(context.memory) {
+      chain_(context.memory),
+      chain_rows_(context.memory) {
     edge_.resize(std::max(index.layouts().base.bytes, index.layouts().upper.bytes));
 }
 
@@ -407,7 +408,7 @@ void Verifier::check_tid_list(bool zero_list) {
             listed_.add(block);
             const auto *rows = reinterpret_cast<const TidListPage *>(payload(page_.data()));
             for (uint32_t i = 0; first && i < std::min(rows->count, TidListPage::kTids); i++)
-                row(rows->tids[i].tid());
+                row(rows->tids[i].tid(), nullptr);
             block = trailer(page_.data()).next;
             store_.poll();
         }
@@ -449,10 +450,10 @@ void Verifier::check_centres() {
 
 /* ---- Rows ------------------------------------------------------------------------------------- */
 
-void Verifier::row(HeapTid tid) {
+void Verifier::row(HeapTid tid, const Attributes *attributes) {
     if (!tid.valid())
         return;
-    sink_.row(tid);
+    sink_.row(tid, attributes);
     /* Big-endian, so that comparing bytes is comparing TIDs. */
     PackedTid packed;
     const uint64_t key = tid.key();
@@ -462,17 +463,20 @@ void Verifier::row(HeapTid tid) {
 }
 
 void Verifier::rows_of(NodeId id, const RecordHeader &head) {
-    row(head.tid.tid());
+    const DirectoryEntry entry = read_entry(store_, index_.directory(), id);
+    const HeapTid first = head.tid.tid();
+    row(first, entry.used() && entry.tid.tid() == first ? &entry.row : nullptr);
     chain_.clear();
+    chain_rows_.clear();
     uint32_t chain = head.posting;
     for (uint32_t n = 0; n < kLooks && chain != kNoNode; n++) {
-        if (read_postings(index_, id, head.generation, chain, chain_))
+        if (read_postings(index_, id, head.generation, chain, chain_, &chain_rows_))
             break;
         chain = base_.read(id) ? base_.view().head().posting : kNoNode;
         base_.release();
     }
-    for (const StoredTid &stored : chain_)
-        row(stored.tid());
+    for (size_t i = 0; i < chain_.size(); i++)
+        row(chain_[i].tid(), &chain_rows_[i]);
 }
 
 /* Rows found at two places: between the two looks one may have gone and come back elsewhere, so

@@ -28,8 +28,9 @@ class FindingSink {
 public:
     virtual ~FindingSink() = default;
     virtual void report(const Finding &finding) = 0;
-    /* Each live heap row the index holds (for the comparison with the heap). */
-    virtual void row(HeapTid tid) = 0;
+    /* Each live heap row the index holds (for the comparison with the heap). `attributes`: what the
+     * index says its attributes are; null if it keeps none, or they were not to be had at once. */
+    virtual void row(HeapTid tid, const Attributes *attributes) = 0;
 };
 
 /* Memory: about 6 bytes per node. */

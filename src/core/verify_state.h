@@ -78,7 +78,7 @@ private:
     void check_directory_entry(NodeId id, const RecordHeader &head, Suspicions &out);
 
     void rows_of(NodeId id, const RecordHeader &head);
-    void row(HeapTid tid);
+    void row(HeapTid tid, const Attributes *attributes);
     void check_tid(HeapTid tid, NodeId node, Suspicions &out);
 
     Index &index_;
@@ -102,6 +102,7 @@ private:
     };
     std::pmr::vector<PackedTid> tids_;
     std::pmr::vector<StoredTid> chain_;
+    std::pmr::vector<Attributes> chain_rows_; /* their attributes */
 };
 
 }  // namespace hnsw::core

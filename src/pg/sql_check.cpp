@@ -3,6 +3,7 @@
 #include "core/index_stats.h"
 #include "core/verify.h"
 #include "pg/am.h"
+#include "pg/attribute_columns.h"
 
 namespace hnsw::pg {
 
@@ -44,18 +45,29 @@ LockedIndex open_locked(Oid oid) {
 
 constexpr int kCheckColumns = 5;
 
+constexpr uint64_t kNoDigest = 0;
+
+// A heap row as the index has it.
+struct IndexRow {
+    uint64_t key;     // HeapTid::key()
+    uint64_t digest;  // of its attributes; kNoDigest: the index says nothing of them
+};
+
 // Findings become rows of the result; heap rows named by the index are gathered.
 class CheckSink final : public core::FindingSink {
 public:
     // `result` null: findings are dropped (a second look at the rows).
-    CheckSink(ReturnSetInfo *result, std::pmr::memory_resource *memory)
-        : result_(result), rows_(memory) {}
+    // `attributes`: how many the index has.
+    CheckSink(ReturnSetInfo *result, uint32_t attributes, std::pmr::memory_resource *memory)
+        : result_(result), attributes_(attributes), rows_(memory) {}
 
     void report(const core::Finding &finding) override {
         if (result_ != nullptr)
             put(finding.severity, finding.code, finding.block, finding.node, finding.detail);
     }
-    void row(core::HeapTid tid) override { rows_.push_back(tid.key()); }
+    void row(core::HeapTid tid, const core::Attributes *attributes) override {
+        rows_.push_back({tid.key(), attributes != nullptr ? digest(*attributes) : kNoDigest});
+    }
 
     void put(core::Severity severity, const char *code, core::BlockNo block, core::NodeId node,
              const char *detail) {
@@ -68,17 +80,42 @@ public:
         tuplestore_putvalues(result_->setResult, result_->setDesc, values, nulls);
     }
 
-    void sort_rows() { std::sort(rows_.begin(), rows_.end()); }
-    const std::pmr::vector<uint64_t> &rows() const { return rows_; }
-    // How often the index names a row. After sort_rows().
-    size_t times(uint64_t key) const {
-        auto range = std::equal_range(rows_.begin(), rows_.end(), key);
-        return static_cast<size_t>(range.second - range.first);
+    // What stands for a row's attributes.
+    uint64_t digest(const core::Attributes &row) const {
+        if (attributes_ == 0)
+            return kNoDigest;
+        auto *keys = reinterpret_cast<const unsigned char *>(row.key);
+        uint64_t hash =
+            hash_bytes_extended(keys, static_cast<int>(attributes_ * sizeof(uint64_t)), row.nulls);
+        return hash == kNoDigest ? 1 : hash;
+    }
+
+    void sort_rows() {
+        std::sort(rows_.begin(), rows_.end(),
+                  [](const IndexRow &a, const IndexRow &b) { return a.key < b.key; });
+    }
+    const std::pmr::vector<IndexRow> &rows() const { return rows_; }
+    // Where the index names a row. After sort_rows().
+    std::span<const IndexRow> places(uint64_t key) const {
+        auto less = [](const auto &a, const auto &b) { return key_of(a) < key_of(b); };
+        auto range = std::equal_range(rows_.begin(), rows_.end(), key, less);
+        return {range.first, range.second};
+    }
+    // Whether the index says something else of the row's attributes.
+    bool contradicts(uint64_t key, uint64_t heap_digest) const {
+        for (const IndexRow &row : places(key))
+            if (row.digest != kNoDigest && row.digest != heap_digest)
+                return true;
+        return false;
     }
 
 private:
+    static uint64_t key_of(uint64_t key) { return key; }
+    static uint64_t key_of(const IndexRow &row) { return row.key; }
+
     ReturnSetInfo *result_;
-    std::pmr::vector<uint64_t> rows_;
+    uint32_t attributes_;
+    std::pmr::vector<IndexRow> rows_;
 };
 
 // A heap row that looks wrong at first sight; writers may have been at work, so the index is walked
@@ -86,21 +123,33 @@ private:
 struct Suspect {
     uint64_t key;
     const char *code;
+    uint64_t heap_digest = kNoDigest;  // of heap_row_attributes
 };
 
 struct HeapComparison {
     const CheckSink *index_rows;
+    const AttributeColumns *attributes;
+    MemoryContext row;  // emptied after each
     std::pmr::vector<Suspect> *suspects;
 };
 
 // The server shows each row of the table as an index build would see it: `tid` is the root of its
 // HOT chain, what the index holds.
-void compare_row(Relation, ItemPointer tid, Datum *, bool *, bool, void *arg) {
+void compare_row(Relation, ItemPointer tid, Datum *values, bool *isnull, bool, void *arg) {
     auto *comparison = static_cast<HeapComparison *>(arg);
     core::HeapTid row{.block = ItemPointerGetBlockNumber(tid),
                       .offset = ItemPointerGetOffsetNumber(tid)};
-    if (comparison->index_rows->times(row.key()) == 0)
+    if (comparison->index_rows->places(row.key()).empty()) {
         comparison->suspects->push_back({row.key(), "heap_row_missing"});
+        return;
+    }
+    MemoryContext caller = MemoryContextSwitchTo(comparison->row);
+    uint64_t digest =
+        comparison->index_rows->digest(comparison->attributes->keys_of(values, isnull));
+    MemoryContextSwitchTo(caller);
+    MemoryContextReset(comparison->row);
+    if (comparison->index_rows->contradicts(row.key(), digest))
+        comparison->suspects->push_back({row.key(), "heap_row_attributes", digest});
 }
 
 void compare_row_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive,
@@ -111,7 +160,12 @@ void compare_row_callback(Relation index, ItemPointer tid, Datum *values, bool *
 // Rows that `snapshot` sees, which was taken before the index was walked, must be in the index.
 void find_missing(const LockedIndex &locked, Snapshot snapshot, const CheckSink &sink,
                   std::pmr::vector<Suspect> *suspects) {
-    HeapComparison comparison{.index_rows = &sink, .suspects = suspects};
+    const AttributeColumns attributes(locked.index);
+    HeapComparison comparison{.index_rows = &sink,
+                              .attributes = &attributes,
+                              .row = AllocSetContextCreate(CurrentMemoryContext, "hnsw check row",
+                                                           ALLOCSET_DEFAULT_SIZES),
+                              .suspects = suspects};
     IndexInfo *info = BuildIndexInfo(locked.index);
     info->ii_Concurrent = true;  // the snapshot decides, as in CREATE INDEX CONCURRENTLY
     TableScanDesc scan = table_beginscan_strat(locked.heap, snapshot, 0, nullptr, true, true);
@@ -124,22 +178,27 @@ void find_wrong_rows(const LockedIndex &locked, const CheckSink &sink,
     BlockNumber heap_blocks = RelationGetNumberOfBlocks(locked.heap);
     const auto &rows = sink.rows();
     for (size_t i = 0; i < rows.size(); i++) {
-        if (core::HeapTid::from_key(rows[i]).block >= heap_blocks)
-            suspects->push_back({rows[i], "row_beyond_heap"});
-        if (i > 0 && rows[i] == rows[i - 1] && (i == 1 || rows[i] != rows[i - 2]))
-            suspects->push_back({rows[i], "duplicate_row"});
+        const uint64_t key = rows[i].key;
+        if (core::HeapTid::from_key(key).block >= heap_blocks)
+            suspects->push_back({key, "row_beyond_heap"});
+        if (i > 0 && key == rows[i - 1].key && (i == 1 || key != rows[i - 2].key))
+            suspects->push_back({key, "duplicate_row"});
     }
 }
 
 void report_confirmed(CheckSink &sink, const CheckSink &second,
                       const std::pmr::vector<Suspect> &suspects) {
     for (const Suspect &suspect : suspects) {
-        size_t times = second.times(suspect.key);
+        size_t times = second.places(suspect.key).size();
         const char *what;
         if (strcmp(suspect.code, "heap_row_missing") == 0)
             what = times == 0 ? "heap row (%u,%u) is not in the index" : nullptr;
         else if (strcmp(suspect.code, "duplicate_row") == 0)
             what = times > 1 ? "heap row (%u,%u) is in the index more than once" : nullptr;
+        else if (strcmp(suspect.code, "heap_row_attributes") == 0)
+            what = second.contradicts(suspect.key, suspect.heap_digest)
+                       ? "heap row (%u,%u) has other attributes than the index says"
+                       : nullptr;
         else
             what = times > 0 ? "row (%u,%u) is beyond the end of the table" : nullptr;
         if (what == nullptr)
@@ -156,7 +215,8 @@ void check_index(const LockedIndex &locked, bool with_heap, ReturnSetInfo *resul
     Snapshot snapshot = RegisterSnapshot(GetTransactionSnapshot());
     OpenIndex *opened =
         OpenIndex::open(context, locked.index, locked.heap, BufferStore::Purpose::kRead);
-    CheckSink sink(result, &opened->memory);
+    const uint32_t attributes = opened->index.meta().attributes;
+    CheckSink sink(result, attributes, &opened->memory);
     core::verify(opened->index, opened->core_context(), sink);
     sink.sort_rows();
 
@@ -168,7 +228,7 @@ void check_index(const LockedIndex &locked, bool with_heap, ReturnSetInfo *resul
         sink.put(core::Severity::kNote, "heap_not_compared", core::kNoBlock, core::kNoNode,
                  "the index is not valid (yet)");
     if (!suspects.empty()) {
-        CheckSink second(nullptr, &opened->memory);
+        CheckSink second(nullptr, attributes, &opened->memory);
         core::verify(opened->index, opened->core_context(), second);
         second.sort_rows();
         report_confirmed(sink, second, suspects);
@@ -272,6 +332,7 @@ Datum level_array(const core::IndexStats &stats, Member member) {
 void add_parameters(RowBuilder &row, const core::MetaPage &meta) {
     row.add(CStringGetTextDatum(metric_name(meta.metric)));
     row.add_int(meta.dim);
+    row.add_int(meta.attributes);
     row.add_int(meta.m);
     row.add_int(meta.ef_construction);
     row.add(Float4GetDatum(meta.beam_factor));

@@ -65,6 +65,9 @@ struct CodeKernels {
 
     /* number of differing bits */
     uint32_t (*hamming)(const uint8_t *a, const uint8_t *b, uint32_t bits);
+    /* out[k] = hamming(a, codes[k], bits) for k < n */
+    void (*hamming_many)(const uint8_t *a, const uint8_t *const *codes, uint32_t n, uint32_t bits,
+                         uint32_t *out);
 
     /* The 1-bit code of the edge u -> v: r_i = (scale_v * v[i] - scale_u * u[i]) + shift[i]
      * (shift may be null = 0); bit i = r_i >= 0 for i < bits <= dim. */

@@ -101,6 +101,12 @@ uint32_t hamming(const uint8_t *a, const uint8_t *b, uint32_t bits) {
     return count;
 }
 
+void hamming_many(const uint8_t *a, const uint8_t *const *codes, uint32_t n, uint32_t bits,
+                  uint32_t *out) {
+    for (uint32_t k = 0; k < n; k++)
+        out[k] = hamming(a, codes[k], bits);
+}
+
 EdgeSums edge_code(const int8_t *u, float scale_u, const int8_t *v, float scale_v,
                    const float *shift, uint32_t dim, uint32_t bits, uint8_t *code) {
     float square[kPartials] = {}, magnitude[kPartials] = {};
@@ -166,6 +172,7 @@ const CodeKernels kScalarCodeKernels = {
     .i8_l1 = i8_l1,
     .estimate = estimate,
     .hamming = hamming,
+    .hamming_many = hamming_many,
     .edge_code = edge_code,
     .hadamard = hadamard,
     .max_abs = max_abs,

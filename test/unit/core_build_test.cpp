@@ -138,7 +138,7 @@ public:
     void report(const Finding &finding) override {
         ADD_FAILURE() << finding.code << " at block " << finding.block << ": " << finding.detail;
     }
-    void row(HeapTid) override {}
+    void row(HeapTid, const Attributes *) override {}
 };
 
 /* Reads every base record by number; checks links, and follows them from the entry point. */
@@ -335,6 +335,7 @@ TEST(Build, GoesOnAsInsertsWhenMemoryIsFull) {
         Inserter inserter(*test.index, test.context, spec.create.ef_construction);
         for (uint64_t row : left_over)
             test.add(inserter, rows[row].data(), row);
+        EXPECT_EQ(test.index->meta().centre_count, 1u) << "a built index knows its centre";
         EXPECT_EQ(all_rows(test, rows[0]), numbers(rows.size()));
         EXPECT_GE(test.recall(queries, rows, 100, 10), 0.95);
     }

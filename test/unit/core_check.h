@@ -35,7 +35,7 @@ public:
             text += std::string(finding.code) + " block " + std::to_string(finding.block) +
                     " node " + std::to_string(finding.node) + ": " + finding.detail + "\n";
     }
-    void row(HeapTid tid) override { rows.insert(row_of(tid)); }
+    void row(HeapTid tid, const Attributes *) override { rows.insert(row_of(tid)); }
 
     std::map<std::string, int> codes;
     std::map<std::string, Severity> severity;

@@ -271,6 +271,11 @@ TEST_P(CodeKernelsTest, Hamming) {
         for (uint32_t i = 0; i < bits / 8; i++)
             want += static_cast<uint32_t>(std::popcount(static_cast<uint8_t>(a[i] ^ b[i])));
         EXPECT_EQ(k().hamming(a.begin(), b.begin(), bits), want) << bits;
+        const uint8_t *codes[] = {b.begin(), a.begin(), b.begin()};
+        uint32_t many[] = {7, 7, 7, 7};
+        k().hamming_many(a.begin(), codes, 3, bits, many);
+        EXPECT_EQ((std::vector<uint32_t>(many, many + 4)),
+                  (std::vector<uint32_t>{want, 0, want, 7}));
     }
     Unaligned<uint8_t> none = random_bytes(8192, rng, Fill::kLowest);
     Unaligned<uint8_t> all = random_bytes(8192, rng, Fill::kHighest);
