@@ -91,7 +91,8 @@ CREATE FUNCTION plan(query text, options text = 'COSTS OFF') RETURNS SETOF text 
 DECLARE line text;
 BEGIN
     FOR line IN EXECUTE format('EXPLAIN (%s) %s', options, query) LOOP
-        IF line !~ 'Disabled: true' THEN
+        IF line !~ 'Disabled: true|Index Searches' THEN
+            line := regexp_replace(line, '\n *"Disabled": false,', '', 'g');
             RETURN NEXT regexp_replace(regexp_replace(line, '(Matches|Read|Fetched|Distances|Filter|Mind): \d+', '\1: N'), ' \(actual.*', '');
         END IF;
     END LOOP;

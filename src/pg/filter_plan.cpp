@@ -172,11 +172,12 @@ void put_filter_plan(CustomScan *scan, const FilterPlan &facts) {
         bounds = lappend_int(bounds, bound->single);
         bounds = lappend_int(bounds, bound->only_there);
     }
-    scan->custom_private =
-        list_make4(list_make1_oid(facts.index),
-                   list_make3(float_node(facts.tuples), float_node(facts.matching),
-                              float_node(facts.bitmap_matching)),
-                   list_make2_int(facts.bitmap_adds, static_cast<int>(facts.extra_rows)), bounds);
+    scan->custom_private = list_make4(
+        list_make1_oid(facts.index),
+        list_make3(float_node(facts.tuples), float_node(facts.matching),
+                   float_node(facts.bitmap_matching)),
+        list_make3_int(facts.bitmap_adds, static_cast<int>(facts.extra_rows), facts.all_rows),
+        bounds);
     List *exprs = list_make4(facts.conditions, facts.order_by, facts.conditions_original,
                              facts.order_by_original);
     exprs = lappend(exprs, one_or_none(facts.limit));
@@ -193,6 +194,7 @@ FilterPlan get_filter_plan(const CustomScan *scan) {
     auto *flags = static_cast<List *>(lthird(scan->custom_private));
     facts.bitmap_adds = linitial_int(flags) != 0;
     facts.extra_rows = static_cast<uint32_t>(lsecond_int(flags));
+    facts.all_rows = lthird_int(flags) != 0;
     auto *bounds = static_cast<List *>(lfourth(scan->custom_private));
     for (int i = 0; i < list_length(bounds); i += 5) {
         auto *bound = static_cast<DistanceBound *>(palloc(sizeof(DistanceBound)));
@@ -229,6 +231,7 @@ Plan *make_filter_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, Lis
     facts.index = ordered->indexinfo->indexoid;
     facts.tuples = std::max(1.0, rel->tuples);
     facts.matching = rel->rows;
+    facts.all_rows = root->tuple_fraction <= 0;
     put_index_clauses(facts, ordered);
     facts.bounds = find_bounds(clauses, static_cast<Node *>(linitial(facts.order_by_original)));
     put_limit(facts, root);

@@ -23,6 +23,7 @@ struct FilterPlan {
     double tuples = 0;           // rows of the table
     double matching = 0;         // of them, passing all quals
     double bitmap_matching = 0;  // in the child's bitmap
+    bool all_rows = false;       // the query reads the scan to its end
     bool bitmap_adds = false;    // the bitmap stands for a qual that no index condition covers
     uint32_t extra_rows = 0;     // rows beyond LIMIT that a sort above looks at
     List *bounds = NIL;          // DistanceBound *

@@ -290,6 +290,18 @@ void begin_auto(FilterScanState *state) {
         std::max(kLeastTried, bitmap_cost(state, state->plan.bitmap_matching) / (1 + kHeapRow));
 }
 
+// Every row that passes is wanted: nothing is gained by finding the nearest first, and in order of
+// the heap they come in strict order of distance.
+void begin_all(FilterScanState *state) {
+    constexpr const char *kReason = "all rows are wanted";
+    if (state->bitmap == nullptr && has_child(state))
+        build_bitmap(state);
+    if (state->bitmap != nullptr || (state->condition_count == 0 && state->bound_count == 0))
+        begin_heap(state, kReason);
+    else
+        begin_index(state, {.rows = nullptr, .wanted = 0, .strategy = Strategy::kExact}, kReason);
+}
+
 void start(FilterScanState *state) {
     state->counters.loops++;
     ResetExprContext(state->key_context);
@@ -301,10 +313,12 @@ void start(FilterScanState *state) {
         bound.value = evaluate_distance(bound.limit, state->key_context, bound.single);
     }
     Strategy strategy = filter_strategy();
-    if (strategy == Strategy::kAuto)
-        begin_auto(state);
-    else
+    if (strategy != Strategy::kAuto)
         begin_forced(state, strategy);
+    else if (state->plan.all_rows && state->wanted == 0)
+        begin_all(state);
+    else
+        begin_auto(state);
 }
 
 // A bitmap instead, if what has been seen says that going on is dearer.
