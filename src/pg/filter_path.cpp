@@ -16,12 +16,16 @@ namespace {
 
 // The scan is preferred to a bitmap scan with a sort, and to a plain ordered index scan, by this
 // factor: it does the same work where that is best, and can do better when the estimates are wrong.
-// Only where some rows are fetched in all is its fixed cost (in units of a sequential page) more.
+// Only where few rows are fetched in all is its fixed cost, in the planner's units, more.
 constexpr double kPreference = 0.95;
 constexpr double kFixedCost = 2;
 
 // Records a walk reads grow as the share of passing rows to this power falls (docs/performance.md).
 constexpr double kSharePower = 0.55;
+
+// Where all rows are wanted it does what a bitmap or sequential scan with a sort does: they are
+// preferred by this factor.
+constexpr double kNoPreference = 1.02;
 
 // Rows a query whose LIMIT is not known is thought to be asked for first.
 constexpr double kUnknownLimit = 1;
@@ -100,7 +104,7 @@ struct Estimate {
     ScanCost scan;
     QualCost quals;
     double tuples;
-    double share;          // of rows that pass all quals
+    double share;          // of rows that pass all quals but the distance bounds
     double index_share;    // of rows that meet the index conditions
     Cost bitmap_cost = 0;  // of building it
     double bitmap_rows = 0;
@@ -131,6 +135,13 @@ struct Estimate {
         }
         return best;
     }
+    // All rows, in order.
+    Cost everything() const {
+        Cost fetch = found.bitmap != nullptr
+                         ? found.bitmap->path.total_cost
+                         : rel->pages * seq_page_cost + tuples * (cpu_tuple_cost + quals.per_tuple);
+        return fetch + 2 * cpu_operator_cost * rel->rows * std::log2(std::max(2.0, rel->rows));
+    }
 };
 
 Estimate make_estimate(PlannerInfo *root, RelOptInfo *rel, const Candidates &found, double wanted) {
@@ -142,9 +153,20 @@ Estimate make_estimate(PlannerInfo *root, RelOptInfo *rel, const Candidates &fou
                       .tuples = std::max(1.0, rel->tuples),
                       .share = 1,
                       .index_share = 1};
-    estimate.share = std::clamp(rel->rows / estimate.tuples, 1e-9, 1.0);
-    List *conditions = NIL;
+    auto relid = static_cast<int>(rel->relid);
+    estimate.share = rel->rows / estimate.tuples;
     ListCell *cell;
+    // The scan stops at a distance bound: what lies beyond costs nothing.
+    foreach (cell, rel->baserestrictinfo) {
+        auto *clause = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell));
+        auto *distance = static_cast<Node *>(linitial(found.ordered->indexorderbys));
+        if (is_distance_bound(reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause),
+                              distance))
+            estimate.share /=
+                std::max(1e-9, clause_selectivity(root, clause, relid, JOIN_INNER, nullptr));
+    }
+    estimate.share = std::clamp(estimate.share, 1e-9, 1.0);
+    List *conditions = NIL;
     foreach (cell, found.ordered->indexclauses)
         conditions = lappend(conditions, lfirst_node(IndexClause, cell)->rinfo);
     if (conditions != NIL)
@@ -199,6 +221,11 @@ CustomPath *make_path(PlannerInfo *root, RelOptInfo *rel, const Candidates &foun
     bool known = root->limit_tuples > 0;
     double wanted = std::min(rows, known ? root->limit_tuples : kUnknownLimit);
     Estimate estimate = make_estimate(root, rel, found, wanted);
+    if (!known && root->tuple_fraction <= 0) {
+        path->path.startup_cost = estimate.everything() * kNoPreference + kFixedCost;
+        path->path.total_cost = path->path.startup_cost + cpu_tuple_cost * rows;
+        return path;
+    }
     Cost first = estimate.settle(wanted);
     Cost all = std::max(first, estimate.settle(rows));
     if (const IndexPath *plain = plain_scan(rel, found.ordered)) {
@@ -206,13 +233,12 @@ CustomPath *make_path(PlannerInfo *root, RelOptInfo *rel, const Candidates &foun
         first = std::min(first, plain->path.startup_cost + run * wanted / rows);
         all = std::min(all, plain->path.total_cost);
     }
-    path->path.startup_cost = first * kPreference + kFixedCost * seq_page_cost;
+    path->path.startup_cost = first * kPreference + kFixedCost;
     path->path.total_cost = path->path.startup_cost + cpu_tuple_cost * rows;
     // The planner thinks of costs as growing evenly with rows. With a known LIMIT all that matters
     // is the cost at that many rows, which the scan settles before it returns the first.
     if (!known)
-        path->path.total_cost =
-            std::max(path->path.total_cost, all * kPreference + kFixedCost * seq_page_cost);
+        path->path.total_cost = std::max(path->path.total_cost, all * kPreference + kFixedCost);
     return path;
 }
 

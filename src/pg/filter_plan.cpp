@@ -161,6 +161,10 @@ bool covered(const List *quals, const IndexPath *ordered) {
 
 }  // namespace
 
+bool is_distance_bound(Node *clause, const Node *distance) {
+    return match_bound(clause, distance).has_value();
+}
+
 void put_filter_plan(CustomScan *scan, const FilterPlan &facts) {
     List *bounds = NIL;
     ListCell *cell;

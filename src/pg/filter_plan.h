@@ -40,6 +40,9 @@ struct FilterPlan {
 void put_filter_plan(CustomScan *scan, const FilterPlan &facts);
 FilterPlan get_filter_plan(const CustomScan *scan);
 
+// Whether `clause` is a limit on `distance` (the ordering expression) that the scan stops at.
+bool is_distance_bound(Node *clause, const Node *distance);
+
 // CustomPathMethods::PlanCustomPath. The path's custom_private holds the ordered IndexPath.
 Plan *make_filter_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *target_list,
                        List *clauses, List *children);

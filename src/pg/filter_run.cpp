@@ -296,7 +296,7 @@ void begin_all(FilterScanState *state) {
     constexpr const char *kReason = "all rows are wanted";
     if (state->bitmap == nullptr && has_child(state))
         build_bitmap(state);
-    if (state->bitmap != nullptr || (state->condition_count == 0 && state->bound_count == 0))
+    if (state->bitmap != nullptr || state->condition_count == 0)
         begin_heap(state, kReason);
     else
         begin_index(state, {.rows = nullptr, .wanted = 0, .strategy = Strategy::kExact}, kReason);
