@@ -7,6 +7,7 @@
 // Cost: the least of what the strategies would cost as far as the planner knows; which of them it
 // will be is decided when the query runs (filter_scan.h).
 #include "pg/am.h"
+#include "pg/attribute_clauses.h"
 #include "pg/filter_plan.h"
 #include "pg/options.h"
 
@@ -93,6 +94,8 @@ Candidates match_indexes(PlannerInfo *root, RelOptInfo *rel) {
                 found.ordered = index_path;
         }
     }
+    if (found.ordered != nullptr)
+        add_attribute_clauses(root, found.ordered);
     return found;
 }
 

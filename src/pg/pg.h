@@ -58,6 +58,7 @@ extern "C" {
 #include "catalog/pg_authid.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_opclass.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "commands/explain.h"
 #include "commands/progress.h"
