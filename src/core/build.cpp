@@ -282,7 +282,7 @@ void BuildWorker::prune(ArenaId id, uint32_t layer, ArenaId extra, uint32_t want
     for (size_t i = 0; i < fresh_.size(); i++)
         list_.push_back({distances_[i], fresh_[i]});
     std::sort(list_.begin(), list_.end());
-    set_links(id, layer, chooser_.choose(anchor, list_, want));
+    set_links(id, layer, chooser_.thin(anchor, list_, want));
 }
 
 }  // namespace hnsw::core

@@ -66,8 +66,13 @@ void ArenaMetric::many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, f
 
 LinkChooser::LinkChooser(const ArenaMetric &metric, uint32_t most,
                          std::pmr::memory_resource *memory)
-    : metric_(metric), states_(most, memory), chosen_(memory) {
+    : metric_(metric),
+      states_(most, memory),
+      chosen_(memory),
+      distances_(most, memory),
+      spare_(memory) {
     chosen_.reserve(most);
+    spare_.reserve(most);
 }
 
 /* Whether no chosen node is so near to `c` that it occludes it by more than `threshold`.  What was
@@ -119,6 +124,35 @@ std::span<const ArenaId> LinkChooser::choose(const Anchor &anchor, std::span<con
                         ? threshold / (metric_.l1() ? std::sqrt(kRoundFactor) : kRoundFactor)
                         : 0;
     }
+    return chosen_;
+}
+
+std::span<const ArenaId> LinkChooser::thin(const Anchor &anchor, std::span<const Candidate> list,
+                                           uint32_t want) {
+    chosen_.clear();
+    spare_.clear();
+    for (const Candidate &c : list) {
+        Anchor here = metric_.anchor(c.node);
+        here.inverse = anchor.inverse;
+        const auto nearer = static_cast<uint32_t>(chosen_.size());
+        metric_.many(here, chosen_.data(), nearer, distances_.data());
+        const float least =
+            nearer == 0 ? FLT_MAX
+                        : *std::min_element(distances_.begin(), distances_.begin() + nearer);
+        /* Whatever is farther from the others than from the node is equally good. */
+        const float freedom = c.distance > 0 ? std::min(least / c.distance, 1.0f) : 1.0f;
+        spare_.push_back({-freedom, nearer});
+        chosen_.push_back(c.node);
+    }
+    if (list.size() <= want)
+        return chosen_;
+    /* Ascending: the freest first, of equals the nearest. */
+    std::nth_element(spare_.begin(), spare_.begin() + want, spare_.end());
+    std::sort(spare_.begin(), spare_.begin() + want,
+              [](const Candidate &a, const Candidate &b) { return a.node < b.node; });
+    for (uint32_t i = 0; i < want; i++)
+        chosen_[i] = list[spare_[i].node].node;
+    chosen_.resize(want);
     return chosen_;
 }
 

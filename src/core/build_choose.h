@@ -70,6 +70,12 @@ public:
     std::span<const ArenaId> choose(const Anchor &anchor, std::span<const Candidate> pool,
                                     uint32_t want);
 
+    /* Keeps `want` links of a list that has become too long, sorted: those go whose distance is the
+     * largest multiple of that to a nearer one, redundant or not, and of equals the farthest. As an
+     * insert into pages does it (EdgeAngles::most_redundant). Valid until the next call. */
+    std::span<const ArenaId> thin(const Anchor &anchor, std::span<const Candidate> list,
+                                  uint32_t want);
+
 private:
     struct State {
         float ratio;   /* least distance to a chosen one, divided by that to the anchor */
@@ -80,6 +86,8 @@ private:
     const ArenaMetric &metric_;
     std::pmr::vector<State> states_;
     std::pmr::vector<ArenaId> chosen_;
+    std::pmr::vector<float> distances_;
+    std::pmr::vector<Candidate> spare_; /* thin(): redundancy in place of the distance */
 };
 
 }  // namespace hnsw::core
