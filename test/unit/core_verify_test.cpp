@@ -354,7 +354,8 @@ TEST(Verify, CodesAreDocumented) {
     const std::regex row("^\\| `([a-z_]+)` \\| (error|warning|note) \\|");
     std::smatch match;
     std::map<std::string, std::string> severity;
-    for (std::string line; std::getline(in, line);)
+    /* What follows that heading is hnsw_check()'s own. */
+    for (std::string line; std::getline(in, line) && line != "## Comparison with the heap";)
         if (std::regex_search(line, match, row))
             severity[match[1]] = match[2];
     std::map<std::string, std::string> provoked;
@@ -362,9 +363,6 @@ TEST(Verify, CodesAreDocumented) {
     for (const auto &list : {page_damages(), record_damages(), part_damages()})
         for (const Damage &damage : list)
             provoked[damage.code] = names[static_cast<int>(damage.severity)];
-    /* Those of hnsw_check() itself, which compares with the heap. */
-    for (auto it = severity.begin(); it != severity.end();)
-        it = it->first.rfind("heap_", 0) == 0 ? severity.erase(it) : std::next(it);
     EXPECT_EQ(severity, provoked);
 }
 
