@@ -131,6 +131,29 @@ VACUUM t;
 SELECT count(*) FROM (SELECT id FROM t WHERE tags @> '{new}' ORDER BY e <-> '[700,1]') s;
 SELECT * FROM hnsw_check('t_idx') WHERE severity = 'error';
 
+-- chosen by cost: a share of the rows, with no other index to find them; a condition too rare for a walk
+-- is answered from the index as well
+CREATE TABLE many (id int, e vector(64), category int, rare int);
+INSERT INTO many SELECT i, (SELECT array_agg(sin(i * 7 + j)) FROM generate_series(1, 64) j)::float4[]::vector, i % 10, i % 1000
+    FROM generate_series(1, 10000) i;
+CREATE INDEX many_idx ON many USING hnsw (e vector_l2_ops, category, rare) WITH (m = 8, ef_construction = 16);
+VACUUM ANALYZE many;
+RESET enable_seqscan;
+RESET enable_sort;
+SELECT array_fill(0.5::float4, ARRAY[64])::vector::text AS v \gset
+CREATE FUNCTION uses_index(query text) RETURNS boolean LANGUAGE sql AS $$
+    SELECT bool_or(line ~ 'Index Cond') AND NOT bool_or(line ~ 'Sort|Seq Scan') FROM plan(query) line $$;
+SELECT condition, uses_index(format('SELECT id FROM many WHERE %s ORDER BY e <-> %L LIMIT 10', condition, :'v')) AS custom
+    FROM unnest(ARRAY['category < 5', 'rare = 5', 'category IN (1, 2, 3)', 'rare < 500 AND id > 0']) condition;
+SET hnsw.enable_custom_scan = off;
+SELECT condition, uses_index(format('SELECT id FROM many WHERE %s ORDER BY e <-> %L LIMIT 10', condition, :'v')) AS plain
+    FROM unnest(ARRAY['category < 5', 'rare = 5', 'rare < 500 AND id > 0']) condition;
+RESET hnsw.enable_custom_scan;
+DROP TABLE many;
+DROP FUNCTION uses_index;
+SET enable_seqscan = off;
+SET enable_sort = off;
+
 -- many rows with one vector
 CREATE TABLE same (id int, e vector(2), category int);
 INSERT INTO same SELECT i, (ARRAY['[1,1]', '[2,2]']::vector[])[i % 2 + 1], i % 500 FROM generate_series(1, 5000) i;

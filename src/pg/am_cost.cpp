@@ -7,7 +7,7 @@
 // cost over the rows it expects.  Rows that an index condition excludes cost less: a walk reads about
 // 1 / sqrt(share of rows that meet it) records per one that does, and never more than an exact search
 // would, which reads those rows and the directory.  The constants are estimates;
-// sql/hnsw_planner.sql and sql/attribute_plans.sql have the plans they must lead to.
+// sql/hnsw_planner.sql and sql/attribute_use.sql have the plans they must lead to.
 #include "core/record.h"
 #include "pg/am.h"
 #include "pg/options.h"
