@@ -201,17 +201,19 @@ INSERT INTO words SELECT i, ARRAY[i, 1]::vector, (ARRAY['a', 'A', 'b', 'B'])[i %
 DO $$
 DECLARE n int;
 BEGIN
-    IF EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i') THEN
+    BEGIN
         CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-        ALTER TABLE words ALTER w TYPE text COLLATE nocase;
-        CREATE INDEX words_idx ON words USING hnsw (e vector_l2_ops, w);
-        SELECT count(*) INTO n FROM (SELECT id FROM words WHERE w = 'A' ORDER BY e <-> '[50,1]') s;
-        IF n <> 50 THEN RAISE '% rows', n; END IF;
-        -- an index of one collation does not serve another
-        FOR n IN SELECT 1 FROM plan('SELECT id FROM words WHERE w = ''A'' COLLATE "C" ORDER BY e <-> ''[50,1]''') l WHERE l ~ 'Index Cond' LOOP
-            RAISE 'wrong collation';
-        END LOOP;
-    END IF;
+    EXCEPTION WHEN feature_not_supported THEN
+        RETURN;  -- a server built without ICU
+    END;
+    ALTER TABLE words ALTER w TYPE text COLLATE nocase;
+    CREATE INDEX words_idx ON words USING hnsw (e vector_l2_ops, w);
+    SELECT count(*) INTO n FROM (SELECT id FROM words WHERE w = 'A' ORDER BY e <-> '[50,1]') s;
+    IF n <> 50 THEN RAISE '% rows', n; END IF;
+    -- an index of one collation does not serve another
+    FOR n IN SELECT 1 FROM plan('SELECT id FROM words WHERE w = ''A'' COLLATE "C" ORDER BY e <-> ''[50,1]''') l WHERE l ~ 'Index Cond' LOOP
+        RAISE 'wrong collation';
+    END LOOP;
 END $$;
 DROP TABLE words;
 DROP FUNCTION plan;
