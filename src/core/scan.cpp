@@ -54,9 +54,12 @@ void Scan::Impl::begin(const float *value) {
     index.space().prepare(value, &query);
     graph.begin(query);
     phase = Phase::kGraph;
-    if (filtered)
+    if (filtered) {
         begin_filtered();
-    else
+    } else if (options.strategy == Strategy::kExact) {
+        graph.visited().reset(0, options.memory_limit);
+        start_exact();
+    } else
         graph.start_base(graph.descend(0), beam_width(options.ef), true,
                          options.memory_limit / kVisitedShare);
 }

@@ -35,7 +35,7 @@ struct ScanOptions {
     bool keep_filter =
         false; /* filter and snapshot are those of the scan before: what was found out
                                  about them still holds */
-    Strategy strategy = Strategy::kAuto; /* for a filter that is not empty */
+    Strategy strategy = Strategy::kAuto; /* kExact serves an empty filter too */
     uint32_t wanted = 0;                 /* rows the caller will ask for (LIMIT); 0 = not known */
 };
 

@@ -66,6 +66,7 @@ void start(IndexScanDesc scan, ScanOpaque &opaque) {
     core::ScanOptions options = scan_options();
     options.skip_dead = scan->ignore_killed_tuples;
     options.filter.rows = opaque.request.rows;
+    options.keep_filter = opaque.request.same_rows && scan->numberOfKeys == 0;
     options.wanted = opaque.request.wanted;
     options.strategy = opaque.request.strategy;
     options.filter.conditions = state.wanted.conditions;

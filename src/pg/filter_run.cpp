@@ -1,4 +1,5 @@
 // The custom scan at work: which source its rows come from, and the rows.
+#include "core/directory.h"
 #include "pg/filter_scan.h"
 #include "pg/options.h"
 
@@ -10,9 +11,11 @@ using Source = FilterScanState::Source;
 using core::Strategy;
 
 // Costs, in record reads of the index (docs/performance.md).
-constexpr double kHeapRow = 1;       // fetching a row, testing it, computing its distance
-constexpr double kBitmapRow = 0.05;  // a row's way through a bitmap
-constexpr double kSharePower = 0.55;
+constexpr double kHeapRow = 0.5;     // fetching a row, testing it, computing its distance
+constexpr double kToastedRow = 2.5;  // the same where the vector is stored out of line
+constexpr double kBitmapRow = 0.08;  // a row's way through a bitmap
+constexpr int kToastedDim = 500;
+constexpr double kBeamFactor = 1.75;  // the index has its own, measured; this will do for a choice
 
 // Rows thought to be wanted when LIMIT is not known; a LIMIT beyond the second is not either.
 constexpr double kUnknownWanted = 100;
@@ -29,24 +32,42 @@ double wanted_rows(const FilterScanState *state) {
 
 // ---- costs ----------------------------------------------------------------------------------
 
+// What the search in the index takes when it keeps to that many rows.
 double walk_cost(const FilterScanState *state, double matching) {
-    double share = std::clamp(matching / state->plan.tuples, 1e-9, 1.0);
-    double beam = std::max<double>(ef_search(), wanted_rows(state));
-    return std::min(beam * std::pow(share, -kSharePower), state->plan.tuples);
+    int columns = IndexRelationGetNumberOfAttributes(state->index);
+    auto shape = core::DirectoryShape::make(static_cast<uint32_t>(columns) - 1, 1);
+    core::FilterFacts facts;
+    facts.nodes = state->plan.tuples;
+    facts.matching = matching;
+    facts.counted = true;
+    facts.k = static_cast<uint32_t>(wanted_rows(state));
+    facts.ef = static_cast<uint32_t>(ef_search() * kBeamFactor);
+    facts.directory_pages = static_cast<uint32_t>(state->plan.tuples / shape.entries) + 1;
+    core::Choice choice = core::choose(facts);
+    // The index would test every node's entry for its exact pass; the bitmap has the rows at hand.
+    if (choice.strategy == Strategy::kExact)
+        choice = core::plan(Strategy::kPenalised, facts);
+    return choice.expected_cost;
+}
+
+double heap_row_cost(const FilterScanState *state) {
+    int dim = TupleDescAttr(RelationGetDescr(state->index), 0)->atttypmod;
+    return dim > kToastedDim ? kToastedRow : kHeapRow;
 }
 
 bool exact_is_cheaper(const FilterScanState *state, double matching) {
-    return matching * kHeapRow <= walk_cost(state, matching);
+    return matching * heap_row_cost(state) <= walk_cost(state, matching);
 }
 
 double bitmap_cost(const FilterScanState *state, double matching) {
-    return matching * kBitmapRow + std::min(matching * kHeapRow, walk_cost(state, matching));
+    return matching * kBitmapRow +
+           std::min(matching * heap_row_cost(state), walk_cost(state, matching));
 }
 
 // Of finding `rows` more by testing every row, when `rate` of them pass.
 double post_filter_cost(const FilterScanState *state, double rows, double rate) {
     double tried = std::min(rows / std::max(rate, 1e-9), state->plan.tuples);
-    return std::max<double>(ef_search(), tried) + tried * kHeapRow;
+    return std::max<double>(ef_search(), tried) + tried * heap_row_cost(state);
 }
 
 // ---- parameters -----------------------------------------------------------------------------
@@ -195,6 +216,7 @@ void build_bitmap(FilterScanState *state) {
     if (result == nullptr || !IsA(result, TIDBitmap))
         elog(ERROR, "unrecognized result from subplan");
     state->bitmap = reinterpret_cast<TIDBitmap *>(result);
+    state->index_knows_rows = false;
     core::TidSet &rows = state->work->rows;
     rows.clear();
     BitmapReader reader(state->bitmap);
@@ -220,7 +242,10 @@ void begin_index(FilterScanState *state, const ScanRequest &request, const char 
         state->scan =
             begin_index_scan(ss->ss_currentRelation, state->index, ss->ps.state->es_snapshot,
                              state->condition_count, state->order_by_count);
-    set_scan_request(state->scan, request);
+    ScanRequest full = request;
+    full.same_rows = state->index_knows_rows && request.rows != nullptr;
+    set_scan_request(state->scan, full);
+    state->index_knows_rows = request.rows != nullptr;
     index_rescan(state->scan, state->conditions, state->condition_count, state->order_by,
                  state->order_by_count);
     state->source = Source::kIndex;
@@ -254,7 +279,7 @@ bool bitmap_first(const FilterScanState *state) {
     double matching = state->plan.bitmap_matching;
     // The index tests the same conditions itself: only a handful of rows is found faster.
     if (state->condition_count > 0 && !state->plan.bitmap_adds)
-        return matching * kHeapRow <= ef_search();
+        return matching * heap_row_cost(state) <= ef_search();
     double rate = state->plan.matching / state->plan.tuples;
     return bitmap_cost(state, matching) < post_filter_cost(state, wanted_rows(state), rate);
 }
@@ -286,8 +311,8 @@ void begin_auto(FilterScanState *state) {
                                      : "only the table's rows tell what matches");
     }
     state->may_change_mind = has_child(state);
-    state->budget =
-        std::max(kLeastTried, bitmap_cost(state, state->plan.bitmap_matching) / (1 + kHeapRow));
+    state->budget = std::max(
+        kLeastTried, bitmap_cost(state, state->plan.bitmap_matching) / (1 + heap_row_cost(state)));
 }
 
 // Every row that passes is wanted: nothing is gained by finding the nearest first, and in order of
@@ -296,7 +321,7 @@ void begin_all(FilterScanState *state) {
     constexpr const char *kReason = "all rows are wanted";
     if (state->bitmap == nullptr && has_child(state))
         build_bitmap(state);
-    if (state->bitmap != nullptr || state->condition_count == 0)
+    if (state->bitmap != nullptr || (state->condition_count == 0 && state->bound_count == 0))
         begin_heap(state, kReason);
     else
         begin_index(state, {.rows = nullptr, .wanted = 0, .strategy = Strategy::kExact}, kReason);
@@ -346,8 +371,9 @@ void advance(FilterScanState *state) {
     if (state->frontier < bound)
         state->frontier = bound;
     if (beyond_bounds(state, bound)) {
-        // Without LIMIT all rows within the bound are wanted: a late one may still come.
-        state->index_done = state->wanted != 0;
+        // Without LIMIT all rows within the bound are wanted: a late one may still come, but not
+        // where the index itself has them all in order.
+        state->index_done = state->wanted != 0 || state->counters.strategy == Strategy::kExact;
         return;
     }
     if (!index_fetch_heap(state->scan, ss->ss_ScanTupleSlot))

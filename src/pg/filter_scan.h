@@ -10,6 +10,7 @@
 // beyond that are served all the same.
 #pragma once
 
+#include "core/chooser.h"
 #include "core/filter.h"
 #include "pg/am.h"
 #include "pg/filter_plan.h"
@@ -76,8 +77,9 @@ struct FilterScanState {
     Source source;
     TIDBitmap *bitmap;  // null: not built; kept over rescans that do not change it
     double bitmap_rows;
-    uint32_t wanted;       // 0: not known
-    bool may_change_mind;  // a bitmap could still be built
+    bool index_knows_rows;  // the index scan was last begun with the bitmap's rows
+    uint32_t wanted;        // 0: not known
+    bool may_change_mind;   // a bitmap could still be built
     bool index_done;
     bool settled;       // `wanted` rows can be returned
     Distance frontier;  // the largest bound the index has given
