@@ -15,6 +15,7 @@ constexpr double kHeapRow = 0.5;     // fetching a row, testing it, computing it
 constexpr double kToastedRow = 2.5;  // the same where the vector is stored out of line
 constexpr double kBitmapRow = 0.08;  // a row's way through a bitmap
 constexpr int kToastedDim = 500;
+constexpr double kReadsPerRow = 3;    // records read for a row that a long search returns
 constexpr double kBeamFactor = 1.75;  // the index has its own, measured; this will do for a choice
 
 // Rows thought to be wanted when LIMIT is not known; a LIMIT beyond the second is not either.
@@ -67,7 +68,7 @@ double bitmap_cost(const FilterScanState *state, double matching) {
 // Of finding `rows` more by testing every row, when `rate` of them pass.
 double post_filter_cost(const FilterScanState *state, double rows, double rate) {
     double tried = std::min(rows / std::max(rate, 1e-9), state->plan.tuples);
-    return std::max<double>(ef_search(), tried) + tried * heap_row_cost(state);
+    return std::max(ef_search() * kBeamFactor, tried * kReadsPerRow) + tried * heap_row_cost(state);
 }
 
 // ---- parameters -----------------------------------------------------------------------------
@@ -311,8 +312,8 @@ void begin_auto(FilterScanState *state) {
                                      : "only the table's rows tell what matches");
     }
     state->may_change_mind = has_child(state);
-    state->budget = std::max(
-        kLeastTried, bitmap_cost(state, state->plan.bitmap_matching) / (1 + heap_row_cost(state)));
+    state->budget = std::max(kLeastTried, bitmap_cost(state, state->plan.bitmap_matching) /
+                                              (kReadsPerRow + heap_row_cost(state)));
 }
 
 // Every row that passes is wanted: nothing is gained by finding the nearest first, and in order of
