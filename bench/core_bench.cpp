@@ -7,6 +7,8 @@
  *   core_bench --data DIR [--m 16] [--ef-construction 64] [--threads 1] [--rows N] [--queries N]
  *              [--memory BYTES] [--ef 10,20,40,80,120,200,400] [--metric l2|cosine|ip|l1]
  *              [--inserted N]: the last N rows are inserted one by one
+ *              [--filters attribute|tids [--strategies 01234]]: filtered searches, see core_filters.h;
+ *              strategies by their number in core/chooser.h
  *
  * DIR holds base.* and query.* as .fvecs, .hvecs or .bvecs; the metric is cosine if there is a
  * gt_cos.ivecs, else l2, unless given.  True neighbours are computed when DIR's do not fit.

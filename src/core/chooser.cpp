@@ -16,7 +16,7 @@ constexpr double kEntryRead = 0.12;    /* a page of which one entry is tested */
 constexpr double kNeighbours = 28;
 
 /* Nodes of any kind that a walk covers, per ef. */
-constexpr double kWidth = 0.85;
+constexpr double kWidth = 1.0;
 
 /* Matching nodes a walk covers, per ef, and records it reads for each (random filters). */
 struct WalkModel {
@@ -25,11 +25,8 @@ struct WalkModel {
     double reads_by_share; /* the same, over the share of nodes that match */
 };
 constexpr WalkModel kPreFilterModel = {0.25, 0, 3.0};
-constexpr WalkModel kPenalisedModel = {1.2, 2.0, 0.23};
-constexpr WalkModel kFilterFirstModel = {1.1, 7.8, 0};
-
-/* Below this share, two hops do not connect the nodes that match at random. */
-constexpr double kConnectedShare = 0.03;
+constexpr WalkModel kPenalisedModel = {1.0, 2.0, 0.23};
+constexpr WalkModel kFilterFirstModel = {0.85, 7.8, 0};
 
 double share_of(const FilterFacts &facts) {
     return facts.nodes <= 0 ? 1 : std::clamp(facts.matching / facts.nodes, 1e-9, 1.0);

@@ -17,6 +17,9 @@ enum class Strategy : uint8_t {
     kPostFilter,  /* the ordered stream is filtered by whoever reads it */
 };
 
+/* Below this share of the nodes, two hops do not connect those that match at random. */
+inline constexpr double kConnectedShare = 0.03;
+
 /* What the choice depends on. */
 struct FilterFacts {
     double nodes = 0;      /* in the graph */

@@ -14,6 +14,8 @@ namespace {
  * (but for L1). */
 constexpr float kPenalty = 0.2f;
 
+float raised(float distance) { return distance + kPenalty * std::fabs(distance); }
+
 /* kFilterFirst: failing neighbours of a matching node that are expanded with it. */
 constexpr size_t kBridges = 4;
 
@@ -114,7 +116,25 @@ void FilteredWalk::widen() {
     std::make_heap(near_.begin(), near_.end(), Farther{});
 }
 
-void FilteredWalk::run(MatchSink &sink, uint64_t read_limit, size_t byte_limit) {
+void FilteredWalk::change(Strategy strategy, size_t matches) {
+    strategy_ = strategy;
+    matching_.widen(std::max(matches, matching_.width()));
+    near_.insert(near_.end(), far_.begin(), far_.end());
+    far_.clear();
+    const auto failing = std::partition(near_.begin(), near_.end(),
+                                        [this](const Candidate &c) { return map_->passes(c.id); });
+    if (strategy == Strategy::kFilterFirst) {
+        bridges_.assign(failing, near_.end());
+        near_.erase(failing, near_.end());
+        std::make_heap(bridges_.begin(), bridges_.end(), Farther{});
+    } else {
+        for (auto c = failing; c != near_.end(); c++)
+            c->key = raised(c->key);
+    }
+    std::make_heap(near_.begin(), near_.end(), Farther{});
+}
+
+bool FilteredWalk::run(MatchSink &sink, uint64_t read_limit, size_t byte_limit) {
     cut_short_ = false;
     while (step(sink)) {
         if (++until_poll_ >= kHopsPerPoll) {
@@ -124,8 +144,9 @@ void FilteredWalk::run(MatchSink &sink, uint64_t read_limit, size_t byte_limit) 
         }
         cut_short_ |= reads_ >= read_limit;
         if (cut_short_)
-            return;
+            return false;
     }
+    return true;
 }
 
 /* Expands the next candidate. False: none is nearer than the bound. */
@@ -231,7 +252,7 @@ void FilteredWalk::take(uint32_t n, bool is_bridge) {
                     cross_.push_back({key, ids_[i]});
                 continue;
             }
-            key += kPenalty * std::fabs(key);
+            key = raised(key);
         }
         if (key > limit)
             far_.push_back({key, ids_[i]});

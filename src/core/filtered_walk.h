@@ -75,11 +75,14 @@ public:
      * comes to, and the `matches` nearest of those that match. */
     void begin(const Query &query, EntryPoint from, PassMap &map, Strategy strategy, size_t width,
                size_t matches, size_t visited_budget);
-    /* Walks on until the nearest candidate is farther than bound(), or nothing is left to expand, or
-     * reads() has come to read_limit or bytes() beyond byte_limit. */
-    void run(MatchSink &sink, uint64_t read_limit, size_t byte_limit);
+    /* Walks on until the nearest candidate is farther than bound(), or nothing is left to expand. False:
+     * reads() came to read_limit or bytes() beyond byte_limit before that. */
+    bool run(MatchSink &sink, uint64_t read_limit, size_t byte_limit);
     /* Doubles both widths. */
     void widen();
+    /* Goes on with another strategy, until `matches` matching nodes are covered. From kPreFilter, or
+     * from kPenalised to kFilterFirst. */
+    void change(Strategy strategy, size_t matches);
 
     /* Internal distance up to which the walk has covered its nodes. */
     float bound() const { return std::max(all_.bound(), matching_.bound()); }

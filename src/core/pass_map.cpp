@@ -16,37 +16,45 @@ constexpr uint8_t kTouchesOfRows = 16;
 /* Lists up to this long are compared key by key rather than searched. */
 constexpr size_t kFewKeys = 4;
 
-/* Clears the bits of entries that fail the test. Whole words first: a constant trip count. */
+/* Clears the bits of entries that fail the test. Eight at a time, with constant shifts: directory pages
+ * have multiples of eight. Words that are clear already are left out. */
 template <class Test>
 void keep_if(uint64_t *bits, uint32_t entries, Test test) {
-    const uint32_t words = (entries + 63) / 64;
-    for (uint32_t word = 0; word < words; word++) {
+    for (uint32_t word = 0; word * 64 < entries; word++) {
         if (bits[word] == 0)
             continue;
-        const uint32_t first = word * 64;
+        const uint32_t end = std::min(entries - word * 64, 64u);
         uint64_t met = 0;
-        if (first + 64 <= entries) {
-            for (uint32_t i = 0; i < 64; i++)
-                met |= uint64_t{test(first + i)} << i;
-        } else {
-            for (uint32_t i = 0; first + i < entries; i++)
-                met |= uint64_t{test(first + i)} << i;
+        for (uint32_t i = 0; i < end; i += 8) {
+            const uint32_t at = word * 64 + i;
+            uint32_t eight = test(at);
+#pragma GCC unroll 8
+            for (uint32_t j = 1; j < 8; j++)
+                eight |= uint32_t{test(at + j)} << j;
+            met |= uint64_t{eight} << i;
         }
         bits[word] &= met;
     }
 }
 
+/* Which flags an entry must have and must not have, for it to be live and for what conditions say about
+ * NULLs. */
+struct FlagTest {
+    uint16_t set = kEntryUsed;
+    uint16_t clear = 0;
+
+    explicit FlagTest(std::span<const Condition> conditions) {
+        for (const Condition &c : conditions)
+            (c.kind == Condition::Kind::kIsNull ? set : clear) |=
+                static_cast<uint16_t>(1u << c.attribute);
+    }
+};
+
+/* What the condition says about keys; NULLs have been seen to. */
 void keep_matching(const Condition &condition, const DirectoryView &view, uint32_t entries,
                    uint64_t *bits) {
     using Kind = Condition::Kind;
     const uint64_t *keys = view.keys(condition.attribute);
-    const uint16_t *flags = view.flags();
-    const uint32_t null_bit = condition.attribute;
-    if (condition.kind == Kind::kIsNull) {
-        keep_if(bits, entries, [=](uint32_t i) { return (flags[i] >> null_bit & 1) != 0; });
-        return;
-    }
-    keep_if(bits, entries, [=](uint32_t i) { return (flags[i] >> null_bit & 1) == 0; });
     const uint64_t low = condition.low;
     const std::span<const uint64_t> list = condition.keys;
     switch (condition.kind) {
@@ -153,20 +161,31 @@ void PassMap::evaluate(uint32_t number, PageBits *out) {
     DirectoryView view;
     if (!open(number, &page, &view))
         return;
-    uint64_t many[kPageWords];
-    std::fill_n(out->pass, (span_ + 63) / 64, ~uint64_t{0});
-    std::fill_n(many, (span_ + 63) / 64, ~uint64_t{0});
+    /* Entries behind the last one are unused: as many as make the number a multiple of eight. */
+    const uint32_t entries = (span_ + 7) / 8 * 8;
+    const uint32_t words = (span_ + 63) / 64;
     const uint16_t *flags = view.flags();
-    keep_if(out->pass, span_, [=](uint32_t i) { return (flags[i] & kEntryUsed) != 0; });
-    keep_if(many, span_, [=](uint32_t i) { return (flags[i] & kEntryMany) != 0; });
-    for (uint32_t word = 0; word * 64 < span_; word++) {
-        out->used += static_cast<uint32_t>(std::popcount(out->pass[word]));
-        many[word] &= out->pass[word];
+    uint16_t any = 0;
+    for (uint32_t i = 0; i < entries; i++) {
+        any |= flags[i];
+        out->used += flags[i] >> 8 & 1;
     }
-    for (const Condition &condition : filter_.conditions)
-        keep_matching(condition, view, span_, out->pass);
+    uint64_t many[kPageWords] = {};
+    if ((any & kEntryMany) != 0) {
+        std::fill_n(many, words, ~uint64_t{0});
+        constexpr uint16_t kBoth = kEntryUsed | kEntryMany;
+        keep_if(many, entries, [=](uint32_t i) { return (flags[i] & kBoth) == kBoth; });
+    }
+    const FlagTest wanted(filter_.conditions);
+    if ((wanted.set & wanted.clear) == 0) {
+        const uint16_t mask = wanted.set | wanted.clear;
+        std::fill_n(out->pass, words, ~uint64_t{0});
+        keep_if(out->pass, entries, [=](uint32_t i) { return (flags[i] & mask) == wanted.set; });
+        for (const Condition &condition : filter_.conditions)
+            keep_matching(condition, view, entries, out->pass);
+    }
     const StoredTid *tids = view.tids();
-    for (uint32_t word = 0; word * 64 < span_; word++) {
+    for (uint32_t word = 0; word < words; word++) {
         if (filter_.rows != nullptr)
             for (uint64_t rest = out->pass[word] & ~many[word]; rest != 0; rest &= rest - 1) {
                 const uint32_t i = word * 64 + static_cast<uint32_t>(std::countr_zero(rest));

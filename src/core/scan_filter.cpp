@@ -22,6 +22,13 @@ constexpr uint32_t kMostSamples = 64;
 /* Rows thought to be wanted when nobody says. */
 constexpr uint32_t kUsualLimit = 10;
 
+/* Records that a walk reads, per node it is to cover, before it looks at how many of them match. */
+constexpr double kProbe = 1.2;
+
+/* A walk that has read so many times what was expected of a filter independent of the query changes
+ * its ways. */
+constexpr double kPatience = 1.5;
+
 /* Records a walk may read before its cost is compared with that of the pass over matching nodes. */
 constexpr double kLeastReads = 256;
 
@@ -67,10 +74,67 @@ FilterFacts Scan::Impl::facts() const {
 void Scan::Impl::start_walk() {
     const EntryPoint from = graph.descend(0);
     const Choice &choice = report.choice;
-    walk.begin(query, from, map, choice.strategy, choice.width, choice.matches,
-               options.memory_limit / kVisitedShare);
+    if (probes()) {
+        const Choice probe = plan(Strategy::kPreFilter, facts());
+        walk.begin(query, from, map, probe.strategy, probe.width, probe.matches,
+                   options.memory_limit / kVisitedShare);
+    } else {
+        walk.begin(query, from, map, choice.strategy, choice.width, choice.matches,
+                   options.memory_limit / kVisitedShare);
+    }
     walked = true;
     phase = Phase::kGraph;
+}
+
+/* Whether a walk other than kPreFilter begins as one all the same, to see what is near the query. */
+bool Scan::Impl::probes() const {
+    return options.strategy == Strategy::kAuto && report.choice.strategy != Strategy::kPreFilter;
+}
+
+/* The end of the probe: where many of the nodes near the query match, it just goes on. */
+void Scan::Impl::judge_probe() {
+    FilterFacts here = facts();
+    const auto reads = static_cast<double>(walk.reads());
+    here.matching = here.nodes * (reads - static_cast<double>(walk.failed())) / reads;
+    Choice choice = plan(Strategy::kPreFilter, here);
+    if (choice.expected_cost < report.choice.expected_cost) {
+        choice.exact_cost = report.choice.exact_cost;
+        choice.reason = "many rows near the query match";
+        report.choice = choice;
+    } else {
+        walk.change(report.choice.strategy, report.choice.matches);
+    }
+}
+
+/* Unless a strategy is forced, a walk that is dearer than was expected changes its ways, and one dearer
+ * than the pass over all matching nodes gives up. */
+void Scan::Impl::run_walk() {
+    const bool forced = options.strategy != Strategy::kAuto;
+    const auto limit = forced
+                           ? UINT64_MAX
+                           : static_cast<uint64_t>(std::max(report.choice.exact_cost, kLeastReads));
+    auto run_to = [&](double reads) {
+        return walk.run(*this, std::min(limit, static_cast<uint64_t>(reads)), options.memory_limit);
+    };
+    if (!forced && first_beam) {
+        if (probes()) {
+            if (run_to(kProbe * report.choice.width) || over_memory())
+                return;
+            judge_probe();
+        }
+        if (report.choice.strategy != Strategy::kFilterFirst &&
+            estimate.matching >= kConnectedShare * estimate.nodes) {
+            if (run_to(report.choice.expected_cost * kPatience) || over_memory() ||
+                walk.reads() >= limit)
+                return;
+            const Choice change = plan(Strategy::kFilterFirst, facts());
+            report.choice.strategy = change.strategy;
+            report.choice.reason = "rows that match are far from the query";
+            report.changes_of_mind++;
+            walk.change(change.strategy, change.matches);
+        }
+    }
+    walk.run(*this, limit, options.memory_limit);
 }
 
 /* Runs the next walk and moves the horizon, or changes phase and returns false. */
@@ -88,12 +152,7 @@ bool Scan::Impl::more_of_walk() {
         walk.widen();
         context.stats->resumes++;
     }
-    /* A walk dearer than the pass over all matching nodes gives up, unless it is forced. */
-    const uint64_t limit =
-        options.strategy == Strategy::kAuto
-            ? static_cast<uint64_t>(std::max(report.choice.exact_cost, kLeastReads))
-            : UINT64_MAX;
-    walk.run(*this, limit, options.memory_limit);
+    run_walk();
     if (!first_beam)
         visited_after_first += walk.reads() - before;
     first_beam = false;

@@ -85,6 +85,9 @@ struct Scan::Impl final : RecordSink, MatchSink {
     void begin_filtered();
     FilterFacts facts() const;
     void start_walk();
+    bool probes() const;
+    void judge_probe();
+    void run_walk();
     bool more_of_walk();
     void start_matching();
     bool thinks_again(uint64_t found, uint32_t pages);
