@@ -7,13 +7,18 @@
  *                   [--sweep name=v1,v2,…] [--queries N] [--seconds S] [--ids] [--wait]
  *   sqlbench insert --dsn D --vectors F --sql "INSERT … $1::int, $2" [--set name=value]…
  *                   --from A --to B [--batch N] [--wait]
+ *   sqlbench compare --vectors F [--queries N] [--budget S]
+ *                   {--side NAME [--dsn D] [--sql "…"] [--set name=value]…}…
  *
  * search sends every query of F (.fvecs) once for each value of the swept setting, or over and over
  * for S seconds; insert sends rows A to B-1 of F, N to a transaction.  Of each value, or of the
  * rows, it prints their number, wall, client and server seconds, and, if asked, the ids (the first
  * column, an int4) that came back.  With --wait it says "ready" when connected and begins at the
- * first line of its input, so that several begin together.  The server must run on this machine: its processor time is that
- * of the backend's own clock.  Called by bench/run.
+ * first line of its input, so that several begin together.  compare sends each query to every side
+ * in turn, each a session of its own, and prints what every single query cost and returned; what
+ * stands before the first --side holds for all.  A side that took S seconds gets no more queries
+ * once it answered kLeastQueries of them; the first side answers all.  The server must run on this
+ * machine: its processor time is that of the backend's own clock.  Called by bench/run.
  */
 #include <libpq-fe.h>
 #include <sys/types.h>
@@ -38,18 +43,29 @@ namespace {
     std::exit(1);
 }
 
-struct Options {
-    std::string mode, dsn, vectors, sql, sweep;
+/** What a connection is made of. */
+struct Session {
+    std::string name, dsn, sql;
     std::vector<std::string> settings;
+};
+
+struct Options {
+    std::string mode, vectors, sweep;
+    Session session;
+    std::vector<Session> sides;
     size_t queries = SIZE_MAX, from = 0, to = 0, batch = 1;
-    double seconds = 0;
+    double seconds = 0, budget = 1e9;
     bool ids = false, wait = false;
 };
+
+constexpr size_t kLeastQueries = 20;
+// The first executions of a prepared statement are planned one by one.
+constexpr size_t kWarmUp = 10;
 
 Options parse(int argc, char **argv) {
     Options options;
     if (argc < 2)
-        die("usage: sqlbench search|insert --dsn D --vectors F --sql S …");
+        die("usage: sqlbench search|insert|compare --dsn D --vectors F --sql S …");
     options.mode = argv[1];
     for (int i = 2; i < argc; ++i) {
         std::string name = argv[i];
@@ -64,16 +80,20 @@ Options parse(int argc, char **argv) {
         if (++i == argc)
             die(name + " needs a value");
         std::string value = argv[i];
-        if (name == "--dsn")
-            options.dsn = value;
+        Session &session = options.sides.empty() ? options.session : options.sides.back();
+        if (name == "--side") {
+            options.sides.push_back(options.session);
+            options.sides.back().name = value;
+        } else if (name == "--dsn")
+            session.dsn = value;
         else if (name == "--vectors")
             options.vectors = value;
         else if (name == "--sql")
-            options.sql = value;
+            session.sql = value;
         else if (name == "--sweep")
             options.sweep = value;
         else if (name == "--set")
-            options.settings.push_back(value);
+            session.settings.push_back(value);
         else if (name == "--queries")
             options.queries = std::stoul(value);
         else if (name == "--from")
@@ -84,6 +104,8 @@ Options parse(int argc, char **argv) {
             options.batch = std::max(1ul, std::stoul(value));
         else if (name == "--seconds")
             options.seconds = std::stod(value);
+        else if (name == "--budget")
+            options.budget = std::stod(value);
         else
             die("unknown option " + name);
     }
@@ -135,18 +157,19 @@ using Result = std::unique_ptr<PGresult, decltype(&PQclear)>;
 /** A connection that ends the program at the first error. */
 class Connection {
 public:
-    Connection(const Options &options) : connection_(PQconnectdb(options.dsn.c_str()), &PQfinish) {
+    explicit Connection(const Session &session)
+        : connection_(PQconnectdb(session.dsn.c_str()), &PQfinish) {
         if (PQstatus(get()) != CONNECTION_OK)
             die(PQerrorMessage(get()));
         if (clock_getcpuclockid(PQbackendPID(get()), &server_clock_) != 0)
             die("the server's processes are not on this machine");
-        for (const std::string &setting : options.settings) {
+        for (const std::string &setting : session.settings) {
             size_t equals = setting.find('=');
             if (equals == std::string::npos)
                 die("--set takes name=value");
             set(setting.substr(0, equals), setting.substr(equals + 1));
         }
-        check(PQprepare(get(), "s", options.sql.c_str(), 0, nullptr), PGRES_COMMAND_OK);
+        check(PQprepare(get(), "s", session.sql.c_str(), 0, nullptr), PGRES_COMMAND_OK);
     }
 
     void set(const std::string &name, const std::string &value) {
@@ -157,6 +180,12 @@ public:
     }
     void command(const char *sql) { check(PQexec(get(), sql), PGRES_COMMAND_OK); }
 
+    /** Sends the statement with a vector as its only parameter. */
+    Result search(const Vectors &vectors, size_t number) {
+        const char *values[] = {vectors.data(number)};
+        const int lengths[] = {vectors.bytes(number)};
+        return execute(1, values, lengths, PGRES_TUPLES_OK);
+    }
     Result execute(int parameters, const char *const *values, const int *lengths,
                    ExecStatusType expected) {
         static constexpr int kBinary[] = {1, 1};
@@ -209,6 +238,16 @@ std::vector<std::string> split(const std::string &text) {
     return parts;
 }
 
+std::vector<uint32_t> ids_of(const Result &result) {
+    std::vector<uint32_t> ids;
+    for (int row = 0; row < PQntuples(result.get()); ++row) {
+        uint32_t id = 0;
+        std::memcpy(&id, PQgetvalue(result.get(), row, 0), sizeof id);
+        ids.push_back(big_endian(id));
+    }
+    return ids;
+}
+
 void print_ids(const std::vector<std::vector<uint32_t>> &ids) {
     std::printf(", \"ids\": [");
     for (size_t q = 0; q < ids.size(); ++q) {
@@ -225,27 +264,16 @@ void print_ids(const std::vector<std::vector<uint32_t>> &ids) {
 void search_once(Connection &connection, const Options &options, const Vectors &vectors) {
     size_t queries = std::min(options.queries, vectors.size());
     std::vector<std::vector<uint32_t>> ids(options.ids ? queries : 0);
-    auto send = [&](size_t q) {
-        const char *values[] = {vectors.data(q)};
-        const int lengths[] = {vectors.bytes(q)};
-        return connection.execute(1, values, lengths, PGRES_TUPLES_OK);
-    };
-    // The first executions of a prepared statement are planned one by one.
-    for (size_t q = 0; q < std::min<size_t>(queries, 10); ++q)
-        send(q);
+    for (size_t q = 0; q < std::min<size_t>(queries, kWarmUp); ++q)
+        connection.search(vectors, q);
 
     Stopwatch watch(connection);
     size_t sent = 0;
     do {
         for (size_t q = 0; q < queries; ++q, ++sent) {
-            Result result = send(q);
-            if (!options.ids || sent >= queries)
-                continue;
-            for (int row = 0; row < PQntuples(result.get()); ++row) {
-                uint32_t id = 0;
-                std::memcpy(&id, PQgetvalue(result.get(), row, 0), sizeof id);
-                ids[q].push_back(big_endian(id));
-            }
+            Result result = connection.search(vectors, q);
+            if (options.ids && sent < queries)
+                ids[q] = ids_of(result);
         }
     } while (watch.wall() < options.seconds);
     watch.print(sent);
@@ -269,6 +297,59 @@ void search(Connection &connection, const Options &options, const Vectors &vecto
         std::printf("%s{\"value\": %s, ", before, value.c_str());
         search_once(connection, options, vectors);
         std::printf("}");
+        before = ",\n ";
+    }
+    std::printf("]\n");
+}
+
+/** One side of a comparison and what it did so far. */
+struct Side {
+    Connection connection;
+    std::vector<std::vector<uint32_t>> ids;
+    std::vector<double> client;
+    // The server's clock before each query and after the last: a backend goes on for a moment
+    // after its answer, so a query lasts until its session's next one begins.
+    std::vector<double> server;
+    double wall = 0;
+
+    void ask(const Vectors &vectors, size_t q) {
+        double began = seconds_of(CLOCK_MONOTONIC);
+        server.push_back(connection.server_seconds());
+        double client_began = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+        Result result = connection.search(vectors, q);
+        client.push_back(seconds_of(CLOCK_PROCESS_CPUTIME_ID) - client_began);
+        wall += seconds_of(CLOCK_MONOTONIC) - began;
+        ids.push_back(ids_of(result));
+    }
+    void print(const std::string &name) {
+        server.push_back(connection.server_seconds());
+        std::printf("{\"side\": \"%s\", \"seconds\": [", name.c_str());
+        for (size_t q = 0; q < client.size(); ++q)
+            std::printf("%s%.7f", q == 0 ? "" : ", ", client[q] + server[q + 1] - server[q]);
+        std::printf("]");
+        print_ids(ids);
+        std::printf("}");
+    }
+};
+
+void compare(const Options &options, const Vectors &vectors) {
+    std::vector<Side> sides;
+    size_t queries = std::min(options.queries, vectors.size());
+    for (const Session &session : options.sides) {
+        Side &side = sides.emplace_back(Side{Connection(session), {}, {}, {}});
+        for (size_t q = 0; q < std::min(queries, kWarmUp); ++q)
+            side.connection.search(vectors, q);
+    }
+    for (size_t q = 0; q < queries; ++q) {
+        for (Side &side : sides) {
+            if (&side == &sides.front() || q < kLeastQueries || side.wall < options.budget)
+                side.ask(vectors, q);
+        }
+    }
+    const char *before = "[";
+    for (size_t i = 0; i < sides.size(); ++i) {
+        std::printf("%s", before);
+        sides[i].print(options.sides[i].name);
         before = ",\n ";
     }
     std::printf("]\n");
@@ -300,7 +381,13 @@ void insert(Connection &connection, const Options &options, const Vectors &vecto
 int main(int argc, char **argv) {
     Options options = parse(argc, argv);
     Vectors vectors(options.vectors);
-    Connection connection(options);
+    if (options.mode == "compare") {
+        if (options.sides.empty())
+            die("compare needs a --side");
+        compare(options, vectors);
+        return 0;
+    }
+    Connection connection(options.session);
     if (options.wait) {
         std::puts("ready");
         std::fflush(stdout);

@@ -6,7 +6,7 @@ import platform
 import sys
 from pathlib import Path
 
-from . import datasets, libraries, recall_mode, report, scale_mode
+from . import datasets, filters_mode, libraries, recall_mode, report, scale_mode
 from .measure import Rounds, say
 from .recall import Truth
 from .results import Results
@@ -33,6 +33,11 @@ def parse():
     parser.add_argument("--peer-dsn", help="a server here with an extension vector to compare with")
     parser.add_argument("--recall", action="store_true", help="only: recall beside hnswlib's")
     parser.add_argument("--scale", action="store_true", help="only: 500,000 rows beside 10,000")
+    parser.add_argument("--filters", action="store_true", help="only: every way to filter")
+    parser.add_argument(
+        "--shares", type=shares, default=filters_mode.SHARES,
+        help="per cent of rows that --filters' conditions keep: 50,20,…",
+    )  # fmt: skip
     parser.add_argument("--by-inserts", action="store_true", help="--recall of an index so filled")
     parser.add_argument("--data", type=Path, help="a dataset, or a folder of some (HNSW_DATA)")
     parser.add_argument("--metric", choices=("l2", "cosine"), help="where the files do not say")
@@ -47,7 +52,8 @@ def parse():
     quick = arguments.quick
     if quick:
         arguments.rows = arguments.rows or 10000
-    arguments.queries = arguments.queries or (200 if quick else 1000)
+    many, few = (200, filters_mode.QUICK_QUERIES) if arguments.filters else (1000, 200)
+    arguments.queries = arguments.queries or (few if quick else many)
     arguments.rounds = arguments.rounds or (1 if quick else 3)
     arguments.passes = 1 if quick else 2
     arguments.efs = QUICK_EFS if quick else EFS
@@ -55,12 +61,18 @@ def parse():
     return arguments
 
 
+def shares(text):
+    return tuple(float(part) for part in text.split(","))
+
+
 def choose_datasets(arguments, root):
     path = arguments.data or os.environ.get("HNSW_DATA")
     if path:
         chosen = datasets.from_path(path, arguments.metric)
     else:
-        chosen = [datasets.demo(root / "demo" / "data"), datasets.clustered(20000)]
+        chosen = [datasets.demo(root / "demo" / "data")]
+        if not arguments.filters:
+            chosen.append(datasets.clustered(20000))
     chosen = [d for d in chosen if (arguments.only or "") in d.name]
     if not chosen:
         raise SystemExit(f"bench/run: no dataset is named like {arguments.only}")
@@ -142,6 +154,8 @@ def main():
         warn_of_differences(servers)
     folder = arguments.results or root / "bench" / "results"
     try:
+        if arguments.filters:
+            return 0 if filters_mode.run(servers, chosen, arguments, folder) else 1
         for dataset in chosen:
             benchmark(servers, dataset, arguments, folder)
     finally:

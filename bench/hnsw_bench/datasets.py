@@ -2,25 +2,31 @@
 
 import csv
 import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 L2 = "l2"
 COSINE = "cosine"
+WHOLE_NUMBERS = ("installed_size",)
+TEXTS = ("section", "priority")
 SUFFIXES = {".fvecs": (np.float32, 4), ".hvecs": (np.float16, 2), ".bvecs": (np.uint8, 1)}
 
 
 @dataclass
 class Dataset:
-    """Vectors are float32, a row each; true_ids, if known, the exact neighbours, nearest first."""
+    """Vectors are float32, a row each; true_ids, if known, the exact neighbours, nearest first.
+
+    attributes, if there are some: the values of every row under the column's name.
+    """
 
     name: str
     metric: str
     base: np.ndarray
     queries: np.ndarray
     true_ids: np.ndarray | None = None
+    attributes: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def dimensions(self):
@@ -35,6 +41,7 @@ class Dataset:
             self.base[:rows],
             self.queries[:queries],
             None if kept is None else kept[:queries],
+            {name: values[:rows] for name, values in self.attributes.items()},
         )
 
 
@@ -89,7 +96,10 @@ def from_folder(folder, metric=None):
     if metric is None:
         metric = COSINE if truth is not None and "cos" in truth.name else L2
     ids = None if truth is None else read_ids(truth)
-    return Dataset(folder.name, metric, read_vectors(base), read_vectors(query), ids)
+    attributes = {}
+    if (folder / "base_attrs.csv.gz").exists():
+        attributes = _attributes(_rows(folder / "base_attrs.csv.gz"))
+    return Dataset(folder.name, metric, read_vectors(base), read_vectors(query), ids, attributes)
 
 
 def from_hdf5(path, metric=None):
@@ -127,17 +137,32 @@ def from_path(path, metric=None):
     return found
 
 
-def _embeddings(lines):
-    return np.array([np.fromstring(r["embedding"][1:-1], sep=",") for r in csv.DictReader(lines)])
+def _rows(path):
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+def _attributes(rows):
+    """Those columns that are worth a filter."""
+    kinds = {name: np.int64 for name in WHOLE_NUMBERS} | {name: np.str_ for name in TEXTS}
+    return {
+        name: np.array([row[name] for row in rows]).astype(kind)
+        for name, kind in kinds.items()
+        if name in rows[0]
+    }
+
+
+def _embeddings(rows):
+    return np.array([np.fromstring(r["embedding"][1:-1], sep=",") for r in rows], np.float32)
 
 
 def demo(folder):
     """The rows and questions of the demo."""
-    with gzip.open(folder / "packages.csv.gz", "rt", encoding="utf-8") as lines:
-        base = _embeddings(lines)
-    with open(folder / "queries.csv", encoding="utf-8") as lines:
-        queries = _embeddings(lines)
-    return Dataset("demo-384", COSINE, base.astype(np.float32), queries.astype(np.float32))
+    rows, questions = _rows(folder / "packages.csv.gz"), _rows(folder / "queries.csv")
+    return Dataset(
+        "demo-384", COSINE, _embeddings(rows), _embeddings(questions), None, _attributes(rows)
+    )
 
 
 def clustered(rows, queries=500, dimensions=128, seed=1):

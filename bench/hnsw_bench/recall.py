@@ -13,7 +13,7 @@ def _unit(vectors):
     return vectors / np.where(norms > 0, norms, 1)
 
 
-def _distances(dataset, query, ids):
+def distances_to(dataset, query, ids):
     """Distances of one query to rows, in double precision, in an order-preserving scale."""
     rows = dataset.base[ids].astype(np.float64)
     query = query.astype(np.float64)
@@ -27,7 +27,9 @@ def _nearest(dataset, count):
     base, queries = dataset.base, dataset.queries
     if dataset.metric == "cosine":
         base, queries = _unit(base), _unit(queries)
-    count = min(count, len(base) - 1)
+    if count >= len(base):
+        yield from (np.arange(len(base)) for _ in queries)
+        return
     norms = (base * base).sum(axis=1)
     for start in range(0, len(queries), 100):
         scores = norms - 2 * (queries[start : start + 100] @ base.T)
@@ -44,7 +46,7 @@ class Truth:
             candidates = _nearest(dataset, 10 * K)
         self.ids, self.limits = [], []
         for query, ids in zip(dataset.queries, candidates, strict=True):
-            distances = _distances(dataset, query, ids)
+            distances = distances_to(dataset, query, ids)
             order = np.argsort(distances, kind="stable")[:K]
             self.ids.append(np.asarray(ids)[order])
             self.limits.append(distances[order[-1]] * (1 + SLACK) + 1e-12)
@@ -55,8 +57,8 @@ class Truth:
         for query, limit, found in zip(self.dataset.queries, self.limits, ids, strict=False):
             found = np.unique(np.asarray(found[:K], np.int64))
             if len(found):
-                hits += int((_distances(self.dataset, query, found) <= limit).sum())
-        return hits / (K * len(ids))
+                hits += int((distances_to(self.dataset, query, found) <= limit).sum())
+        return hits / (min(K, len(self.dataset.base)) * len(ids))
 
 
 def cost_at(points, target):

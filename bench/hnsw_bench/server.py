@@ -35,6 +35,16 @@ class Cost:
     cpu: float
 
 
+@dataclass
+class Side:
+    """A statement with a vector as $1, and the settings of the session that sends it."""
+
+    name: str
+    server: "Server"
+    statement: str
+    settings: dict[str, str]
+
+
 class Clock:
     """Processor time of a server's process: the clock that clock_getcpuclockid(3) gives."""
 
@@ -138,13 +148,20 @@ class Server:
 
     # ------------------------------------------------------------------------------- a dataset
 
-    def load(self, dataset, table="items", rows=None):
-        """A table of the first rows (id int4, embedding), without an index."""
+    def load(self, dataset, table="items", rows=None, columns=()):
+        """A table of the first rows (id int4, embedding, columns), without an index.
+
+        The columns are attributes of the dataset.
+        """
+        attributes = [dataset.attributes[name] for name in columns]
+        types = ["int4" if values.dtype.kind == "i" else "text" for values in attributes]
+        more = "".join(f", {name} {kind}" for name, kind in zip(columns, types, strict=True))
         self.run(f"DROP TABLE IF EXISTS {table}")
         self.run(
-            f"CREATE TABLE {table} (id int4 PRIMARY KEY, embedding vector({dataset.dimensions}))"
-            " WITH (autovacuum_enabled = off)"
+            f"CREATE TABLE {table} (id int4 PRIMARY KEY,"
+            f" embedding vector({dataset.dimensions}){more}) WITH (autovacuum_enabled = off)"
         )
+        fields = (2 + len(columns)).to_bytes(2, "big")
         vectors = dataset.base[:rows].astype(">f4")
         head = np.array([dataset.dimensions, 0], ">i2").tobytes()
         with self.connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
@@ -152,19 +169,21 @@ class Server:
             size = (4 + 4 * dataset.dimensions).to_bytes(4, "big")
             for number, vector in enumerate(vectors):
                 copy.write(
-                    b"\0\2\0\0\0\4" + number.to_bytes(4, "big") + size + head + vector.tobytes()
-                )
+                    fields + _field(number) + size + head + vector.tobytes()
+                    + b"".join(_field(values[number]) for values in attributes)
+                )  # fmt: skip
             copy.write(b"\xff\xff")
         self.run(f"VACUUM (FREEZE, ANALYZE) {table}")
 
-    def create_index(self, dataset, parameters, table="items", **settings):
-        """Builds the index anew and returns its Cost."""
+    def create_index(self, dataset, parameters, table="items", columns=(), **settings):
+        """Builds the index, with those attribute columns, anew and returns its Cost."""
         opclass = OPERATORS[dataset.metric][1]
         self.run(f"DROP INDEX IF EXISTS {table}_embedding")
         for name, value in settings.items():
             self.connection.execute("SELECT set_config(%s, %s, false)", [name, str(value)])
         cost = self.timed(
-            f"CREATE INDEX {table}_embedding ON {table} USING hnsw (embedding {opclass})"
+            f"CREATE INDEX {table}_embedding ON {table} USING hnsw"
+            f" ({', '.join([f'embedding {opclass}', *columns])})"
             f" WITH (m = {parameters.m}, ef_construction = {parameters.ef_construction})"
         )
         for name in settings:
@@ -175,10 +194,11 @@ class Server:
     def index_bytes(self, table="items"):
         return self.value(f"SELECT pg_relation_size('{table}_embedding')")
 
-    def nearest(self, dataset, parameter="$1", table="items", k=10):
+    def nearest(self, dataset, parameter="$1", table="items", k=10, where=""):
         """The statement that is measured."""
         operator = OPERATORS[dataset.metric][0]
-        return f"SELECT id FROM {table} ORDER BY embedding {operator} {parameter} LIMIT {k}"
+        where = f" WHERE {where}" if where else ""
+        return f"SELECT id FROM {table}{where} ORDER BY embedding {operator} {parameter} LIMIT {k}"
 
     # ------------------------------------------------------------------------------ sqlbench
 
@@ -207,6 +227,15 @@ class Server:
         """Queries as sqlbench sends them."""
         return self.measure("search", dataset, self.nearest(dataset), settings, *arguments)
 
+    def compare(self, dataset, sides, *arguments):
+        """What each query of the dataset cost and returned on every side, asked in turn."""
+        command = [self.sqlbench, "compare", "--vectors", str(self.vector_file(dataset, "queries"))]
+        for side in sides:
+            command += ["--side", side.name, "--dsn", side.server.dsn, "--sql", side.statement]
+            for name, value in (SETTINGS | side.settings).items():
+                command += ["--set", f"{name}={value}"]
+        return finish(subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True))
+
     def insert(self, dataset, first, end, clients=1, batch=1):
         """Inserts rows first to end - 1 by that many clients at once, and returns the Cost."""
         edges = np.linspace(first, end, clients + 1).astype(int)
@@ -227,6 +256,12 @@ class Server:
             for _ in range(clients)
         ]
         return together(running)
+
+
+def _field(value):
+    """An int4 or a text as COPY's binary format has it."""
+    data = value.encode() if isinstance(value, str) else int(value).to_bytes(4, "big", signed=True)
+    return len(data).to_bytes(4, "big") + data
 
 
 def finish(process):
