@@ -87,9 +87,10 @@ class Workload:
         attributes["shuffled"] = source.permutation(len(kept))
         attributes["region"] = region[kept]
         queries = np.concatenate([dataset.queries[:count], dataset.base[spare]])
+        base, nearby = dataset.base[kept], dataset.base[near]
         self.anywhere, self.nearby = (
-            Dataset(dataset.name + name, dataset.metric, dataset.base[kept], asked, None, attributes)
-            for name, asked in (("-anywhere", queries), ("-nearby", dataset.base[near]))
+            Dataset(f"{dataset.name}-{name}", dataset.metric, base, asked, None, attributes)
+            for name, asked in (("anywhere", queries), ("nearby", nearby))
         )
         self.shares = shares
         self.columns = list(attributes)
