@@ -16,9 +16,9 @@
  * column, an int4) that came back.  With --wait it says "ready" when connected and begins at the
  * first line of its input, so that several begin together.  compare sends each query to every side
  * in turn, each a session of its own, and prints what every single query cost and returned; what
- * stands before the first --side holds for all.  A side that took S seconds gets no more queries
- * once it answered kLeastQueries of them; the first side answers all.  The server must run on this
- * machine: its processor time is that of the backend's own clock.  Called by bench/run.
+ * stands before the first --side holds for all.  A side that took S seconds of its server gets no
+ * more queries once it answered kLeastQueries of them; the first side answers all.  The server must
+ * run on this machine: its processor time is that of the backend's own clock.  Called by bench/run.
  */
 #include <libpq-fe.h>
 #include <sys/types.h>
@@ -58,9 +58,9 @@ struct Options {
     bool ids = false, wait = false;
 };
 
-constexpr size_t kLeastQueries = 20;
+constexpr size_t kLeastQueries = 10;
 // The first executions of a prepared statement are planned one by one.
-constexpr size_t kWarmUp = 10;
+constexpr size_t kWarmUp = 6;
 
 Options parse(int argc, char **argv) {
     Options options;
@@ -310,15 +310,16 @@ struct Side {
     // The server's clock before each query and after the last: a backend goes on for a moment
     // after its answer, so a query lasts until its session's next one begins.
     std::vector<double> server;
-    double wall = 0;
 
+    [[nodiscard]] bool within(double budget) const {
+        return server.size() < kLeastQueries ||
+               connection.server_seconds() - server.front() < budget;
+    }
     void ask(const Vectors &vectors, size_t q) {
-        double began = seconds_of(CLOCK_MONOTONIC);
         server.push_back(connection.server_seconds());
         double client_began = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
         Result result = connection.search(vectors, q);
         client.push_back(seconds_of(CLOCK_PROCESS_CPUTIME_ID) - client_began);
-        wall += seconds_of(CLOCK_MONOTONIC) - began;
         ids.push_back(ids_of(result));
     }
     void print(const std::string &name) {
@@ -342,7 +343,7 @@ void compare(const Options &options, const Vectors &vectors) {
     }
     for (size_t q = 0; q < queries; ++q) {
         for (Side &side : sides) {
-            if (&side == &sides.front() || q < kLeastQueries || side.wall < options.budget)
+            if (&side == &sides.front() || side.within(options.budget))
                 side.ask(vectors, q);
         }
     }

@@ -110,7 +110,7 @@ class Report:
                 f"auto within {NEAR_BEST} of the best forced strategy: {near} of {len(ratios)}"
                 f" cells = {100 * near / len(ratios):.0f} % (goal 95 %)",
                 f"worst ratio: {max(ratios):.2f} (goal {FAR_FROM_BEST})",
-            ]
+            ] + self.poor_choices()
         out += [
             f"queries of auto that returned too few rows: {sum(m.short for m in autos)}"
             f" of {sum(m.queries for m in autos):,}; rows that do not match: "
@@ -119,6 +119,14 @@ class Report:
         ]
         out += self.against_sort() + self.against_peer()
         return "\n".join(out)
+
+    def poor_choices(self):
+        return [
+            f"    {line.ratio:.2f}: {line.auto.way}, {line.auto.cell.condition}"
+            f" ({line.auto.cell.share:.3g} %): {line.auto.chose}, best is {line.best.side}"
+            for line in self.lines
+            if line.ratio is not None and line.ratio > NEAR_BEST
+        ]
 
     def against_sort(self):
         ratios = [
@@ -179,13 +187,15 @@ class Report:
                 for side in self.sides:
                     self.curve(axes, way, kind, side)
                 axes.set(xscale="log", yscale="log", title=f"{way}, {kind}")
+                axes.xaxis.set_major_formatter("{x:g}")
                 axes.grid(True, which="both", alpha=0.3)
             row[0].set_ylabel("processor µs of a query")
         for axes in panels[-1]:
             axes.set_xlabel("% of the rows match")
-        panels[0][-1].legend(fontsize=8)
         figure.suptitle(f"{self.dataset.name}; hollow: recall below {LEAST_RECALL} or rows missing")
-        figure.tight_layout()
+        handles, names = panels[0][0].get_legend_handles_labels()
+        figure.tight_layout(rect=(0, 0.04, 1, 1))
+        figure.legend(handles, names, loc="lower center", ncols=len(names), fontsize=9)
         figure.savefig(path, dpi=110)
         pyplot.close(figure)
 
