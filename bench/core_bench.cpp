@@ -25,7 +25,7 @@
 #include <string>
 #include <thread>
 
-#include "core/build.h"
+#include "core/build_regions.h"
 #include "core/insert.h"
 #include "core/mem_store.h"
 #include "core/scan.h"
@@ -114,6 +114,7 @@ struct Arguments {
     size_t queries = SIZE_MAX;
     size_t inserted = 0;
     size_t memory = size_t{2} << 30;
+    double copied = -1;
     std::vector<uint32_t> efs = {10, 20, 40, 80, 120, 200, 400};
     std::string filters;              /* attribute or tids */
     std::string strategies = "15234"; /* digits of core::Strategy */
@@ -146,6 +147,8 @@ Arguments parse(int argc, char **argv) {
             a.filters = value;
         else if (key == "--strategies")
             a.strategies = value;
+        else if (key == "--copied")
+            a.copied = std::stod(value);
         else if (key == "--ef") {
             a.efs.clear();
             for (size_t at = 0; at < value.size(); at = value.find(',', at) + 1) {
@@ -165,6 +168,71 @@ Arguments parse(int argc, char **argv) {
                       : a.metric == "l1"   ? core::Metric::kL1
                                            : core::Metric::kL2;
     return a;
+}
+
+/* Bytes in memory. */
+class MemorySpool final : public core::Spool {
+public:
+    void write(const void *bytes, size_t n) override {
+        const auto *from = static_cast<const char *>(bytes);
+        bytes_.insert(bytes_.end(), from, from + n);
+    }
+    void rewind() override { at_ = 0; }
+    bool read(void *bytes, size_t n) override {
+        if (bytes_.size() - at_ < n)
+            return false;
+        std::memcpy(bytes, bytes_.data() + at_, n);
+        at_ += n;
+        return true;
+    }
+
+private:
+    std::vector<char> bytes_;
+    size_t at_ = 0;
+};
+
+class MemorySpools final : public core::SpoolSource {
+public:
+    core::Spool *create() override { return new MemorySpool; }
+    void destroy(core::Spool *spool) override { delete spool; }
+};
+
+/* The build with less memory than the graph needs. */
+void build_in_regions(const Arguments &a, const Matrix &base, const core::Space &space,
+                      const float *centre, core::MemStore &store) {
+    std::pmr::memory_resource *memory = std::pmr::get_default_resource();
+    const double cpu = cpu_seconds();
+    core::RegionPlan plan =
+        core::plan_regions(a.create, static_cast<double>(base.rows()), a.memory);
+    if (plan.regions == 0)
+        die("too little memory");
+    if (a.copied >= 0) {
+        plan.regions =
+            static_cast<uint32_t>(std::ceil(plan.regions * (1 + a.copied) / (1 + plan.copied)));
+        plan.copied = a.copied;
+    }
+    std::vector<float> sample;
+    core::Query query(memory);
+    for (size_t i = 0; i < base.rows(); i += 1 + base.rows() / 1000) {
+        space.prepare(base.row(i), &query);
+        sample.insert(sample.end(), query.value.begin(), query.value.end());
+    }
+    core::Regions regions(base.dim, memory);
+    regions.fit(sample, plan.regions, plan.copied, [] {});
+    core::create_index_with_centre(store, a.create, centre, memory);
+    core::Stats stats;
+    const core::Context context{memory, &stats};
+    core::Index index(store, memory);
+    MemorySpools spools;
+    core::RegionBuild build(index, context, a.create, regions, spools, a.memory, [] {});
+    for (size_t i = 0; i < base.rows(); i++)
+        build.add(base.row(i), tid_of(i), {});
+    std::printf("laid aside: %.2f s\n", cpu_seconds() - cpu);
+    build.finish();
+    std::printf("build in %u regions: processor %.2f s, %llu rows singly, beam factor %.2f\n",
+                regions.count(), cpu_seconds() - cpu,
+                static_cast<unsigned long long>(build.inserted_singly()),
+                static_cast<double>(index.meta().beam_factor));
 }
 
 void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
@@ -188,6 +256,11 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
     }
     core::Space space(create.metric, base.dim, layouts.base.bits, create.rotation_seed, centres,
                       memory);
+    if (static_cast<double>(base.rows()) * static_cast<double>(core::arena_bytes_per_row(create)) >
+        static_cast<double>(core::arena_bytes_within(create, a.memory, a.threads))) {
+        build_in_regions(a, base, space, centres.coordinates[0], store);
+        return;
+    }
     void *block = std::aligned_alloc(64, a.memory / 64 * 64);
     core::Arena::format(block, a.memory / 64 * 64, core::arena_shape(create));
     core::Arena arena(block);

@@ -91,6 +91,7 @@ BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attri
     if (query_.zero)
         return arena_.add_outside(Arena::Outside::kZero, tid) ? Added::kRow : Added::kFull;
     ArenaId twin = arena_.find(query_.hash);
+    last_node_ = twin;
     if (twin == kNoArenaNode) {
         ArenaId id = arena_.new_node(level_of(query_.hash, m_));
         if (id == kNoArenaNode)
@@ -104,6 +105,7 @@ BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attri
         arena_.set_attributes(id, row);
         std::memcpy(n.hash, query_.hash, sizeof(n.hash));
         twin = arena_.publish(id);
+        last_node_ = twin;
         if (twin == id) {
             insert_node(id);
             return Added::kNode;

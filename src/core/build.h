@@ -49,6 +49,8 @@ public:
     /* value: dim finite floats, or null for a NULL column. row: the row's attributes, as many as the
      * options say; a row without a vector keeps none. */
     Added add(const float *value, HeapTid tid, const Attributes &row);
+    /* The node that the last row added with a vector has become, or has joined. */
+    ArenaId last_node() const { return last_node_; }
 
     /* Brings some nodes' lists down to the record's slots, once all rows are in. All workers share
      * the work. False: none were left. Takes a few milliseconds at most. */
@@ -113,6 +115,7 @@ private:
     std::pmr::vector<float> distances_;
     std::pmr::vector<ArenaId> selected_;
 
+    ArenaId last_node_ = kNoArenaNode;
     ArenaId first_placed_ = kNoArenaNode;
     ArenaId last_placed_ = kNoArenaNode;
     uint32_t placed_ = 0;

@@ -109,6 +109,8 @@ struct Inserter::Impl {
     };
 
     void insert(const float *value, HeapTid tid);
+    void add_tower(NodeId base);
+    void build_tower(NodeId base, uint32_t level);
     bool join_equal(HeapTid tid);
     void add_first(NodeId *base, HeapTid tid);
     void find_base(EntryPoint from);
@@ -187,6 +189,12 @@ void Inserter::Impl::insert(const float *value, HeapTid tid) {
         link_back(edit_base, index.layouts().base, RecordClass::kBase, base);
     }
 
+    build_tower(base, level);
+    learn_centre();
+}
+
+/* Adds the node's upper records; graph.begin() has been called. */
+void Inserter::Impl::build_tower(NodeId base, uint32_t level) {
     NodeId below = base;
     for (uint32_t l = 1; l <= level; l++) {
         pool.clear(query.hash);
@@ -202,7 +210,23 @@ void Inserter::Impl::insert(const float *value, HeapTid tid) {
     }
     if (level > 0)
         set_entry(base, below, level);
-    learn_centre();
+}
+
+void Inserter::Impl::add_tower(NodeId base) {
+    index.refresh();
+    RecordRef record(index.store(), index.layouts().base, RecordClass::kBase, context.memory);
+    if (!record.read(base))
+        return;
+    const RecordView &view = record.view();
+    own.assign(view.own(), view.own() + index.space().padded());
+    vector = sq8_of(view);
+    vector.x = own.data();
+    const uint32_t level = view.head().level;
+    index.space().prepare_from(vector, &query);
+    std::memcpy(query.hash, view.head().hash, sizeof(query.hash));
+    record.release();
+    graph.begin(query);
+    build_tower(base, level);
 }
 
 /* The same value is in the graph: its node takes the row. False: it is not (any longer). */
@@ -519,5 +543,7 @@ void Inserter::insert(const float *value, HeapTid tid, const Attributes &row) {
     impl_->attributes = row;
     impl_->insert(value, tid);
 }
+
+void Inserter::add_tower(NodeId base) { impl_->add_tower(base); }
 
 }  // namespace hnsw::core

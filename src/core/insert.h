@@ -24,6 +24,9 @@ public:
     /* value: dim finite floats, or null for a NULL column. row: the row's attributes, as many as the
      * index has; a row without a vector keeps none. */
     void insert(const float *value, HeapTid tid, const Attributes &row);
+    /* Gives a base record that says it has upper layers, but has no upper records yet, its upper
+     * records. For the build, before anyone else sees the index. */
+    void add_tower(NodeId base);
 
 private:
     struct Impl;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/flood.h"
 #include "core/neighbours.h"
 
 namespace hnsw::core {
@@ -32,6 +33,10 @@ constexpr uint32_t kKnownPerWanted = 4;
 constexpr uint32_t kAttachCandidates = 32;
 
 constexpr size_t kVisitedBudget = size_t{4} << 20;
+
+/* Nodes that nothing links to are linked; a link may turn out to be needed elsewhere (readers and
+ * writers go on), so look again this often. */
+constexpr uint32_t kFloodRounds = 3;
 
 /* For heaps with the farthest on top, and with the nearest on top. */
 bool farther(float a, float b) { return a < b; }
@@ -517,6 +522,42 @@ bool Repairer::swap_link(NodeId from, NodeId to, const Sq8 &v) {
         return true;
     }
     return false;
+}
+
+uint64_t link_unreached(Index &index, const Context &context, const AddressSet &live_base,
+                        const AddressSet &live_upper) {
+    const RecordLayout &layout = index.layouts().base;
+    const BlockNo blocks = index.store().size();
+    Flood flood(index, context, false);
+    Repairer repairer(index, context, live_base, live_upper);
+    RecordRef record(index.store(), layout, RecordClass::kBase, context.memory);
+    uint64_t linked = 0;
+    bool all = false;
+    for (uint32_t round = 0; round < kFloodRounds && !all; round++) {
+        flood.start(blocks);
+        flood.add(index.meta().entry_base);
+        flood.run();
+        all = true;
+        for (BlockNo block = kMetaBlock + 1; block < blocks; block++) {
+            for (uint32_t slot = 0; slot < layout.per_page; slot++) {
+                const NodeId id = layout.id_of(block, slot);
+                if (flood.reached().contains(id) || !record.read(id))
+                    continue;
+                const bool live = record.view().head().state == RecordState::kLive;
+                record.release();
+                if (!live)
+                    continue;
+                all = false;
+                if (repairer.attach(id, flood.reached())) {
+                    linked++;
+                    flood.add(id);
+                    flood.run();
+                }
+            }
+            index.store().poll();
+        }
+    }
+    return linked;
 }
 
 }  // namespace hnsw::core

@@ -98,4 +98,9 @@ private:
     std::pmr::vector<uint32_t> chosen_;
 };
 
+/* Links every live base record that no path from the entry point reaches, from a reached one. The
+ * sets are as for Repairer; index.meta() is fresh. Returns how many records were linked. */
+uint64_t link_unreached(Index &index, const Context &context, const AddressSet &live_base,
+                        const AddressSet &live_upper);
+
 }  // namespace hnsw::core

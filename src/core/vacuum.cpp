@@ -14,10 +14,6 @@ namespace {
 /* Pages asked for ahead of a sequential pass. */
 constexpr BlockNo kReadAhead = 16;
 
-/* Nodes that nothing links to are linked; a link may turn out to be needed elsewhere (readers and
- * writers go on), so look again this often. */
-constexpr uint32_t kFloodRounds = 3;
-
 /* Memory for the flood even if the limit is lower; an index for which it is not enough (64 million
  * records at this size) is left unchecked. */
 constexpr size_t kFloodMemory = size_t{16} << 20;
@@ -407,40 +403,11 @@ void Vacuum::refill_lists() {
 
 /* Links every live node that no path from the entry point reaches. */
 void Vacuum::link_unreached() {
-    const RecordLayout &layout = index_.layouts().base;
     const BlockNo blocks = store_.size();
     if (Flood::bytes(index_, blocks) > std::max(memory_limit_, kFloodMemory))
         return;
     index_.refresh();
-    Flood flood(index_, context_, false);
-    Repairer repairer(index_, context_, live_base_, live_upper_);
-    RecordRef record(store_, layout, RecordClass::kBase, context_.memory);
-    for (uint32_t round = 0; round < kFloodRounds; round++) {
-        flood.start(blocks);
-        flood.add(index_.meta().entry_base);
-        flood.run();
-        bool all = true;
-        for (BlockNo block = kMetaBlock + 1; block < blocks; block++) {
-            for (uint32_t slot = 0; slot < layout.per_page; slot++) {
-                const NodeId id = layout.id_of(block, slot);
-                if (flood.reached().contains(id) || !record.read(id))
-                    continue;
-                const bool live = record.view().head().state == RecordState::kLive;
-                record.release();
-                if (!live)
-                    continue;
-                all = false;
-                if (repairer.attach(id, flood.reached())) {
-                    result_.records_repaired++;
-                    flood.add(id);
-                    flood.run();
-                }
-            }
-            store_.poll();
-        }
-        if (all)
-            return;
-    }
+    result_.records_repaired += core::link_unreached(index_, context_, live_base_, live_upper_);
 }
 
 VacuumResult remove_dead(Index &index, const Context &context, size_t memory_limit,

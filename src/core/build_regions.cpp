@@ -1,0 +1,419 @@
+/* Building region after region. build_regions.h says how they come together. */
+#include "core/build_regions.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/insert.h"
+#include "core/neighbours.h"
+#include "core/posting.h"
+#include "core/repair.h"
+
+namespace hnsw::core {
+
+namespace {
+
+/* Share of the arena that an average region fills: room for uneven ones. */
+constexpr double kFill = 0.9;
+
+/* Share of the rows that lie in two regions (docs/performance.md has what others cost and give). */
+constexpr double kCopied = 0.3;
+
+/* Smaller graphs are not worth merging. */
+constexpr double kFewestNodes = 256;
+
+/* What a spool may keep in memory. */
+constexpr size_t kSpoolBytes = size_t{10} << 10;
+
+constexpr uint32_t kRowsPerPoll = 64;
+
+/* For the arena, of `budget`, when the build has so many rows and regions. */
+size_t arena_budget(size_t budget, double rows, double regions) {
+    const double other = rows * sizeof(uint32_t) + 2 * regions * kSpoolBytes;
+    return static_cast<size_t>(std::max(0.0, static_cast<double>(budget) - other));
+}
+
+}  // namespace
+
+RegionPlan plan_regions(const CreateOptions &options, double rows, size_t budget) {
+    if (options.metric == Metric::kL1)
+        return {}; /* without codes lists cannot be merged */
+    double regions = 1;
+    for (int i = 0; i < 3; i++) {
+        const size_t arena = arena_bytes_within(options, arena_budget(budget, rows, regions), 1);
+        const double nodes = static_cast<double>(arena) / arena_bytes_per_row(options);
+        if (nodes < kFewestNodes || arena > budget)
+            return {};
+        regions = std::ceil(rows * (1 + kCopied) / (kFill * nodes));
+    }
+    return {static_cast<uint32_t>(std::min(regions, 1e6)), kCopied};
+}
+
+void create_index_with_centre(PageStore &store, const CreateOptions &options, const float *centre,
+                              std::pmr::memory_resource *memory) {
+    create_empty_index(store, options);
+    if (centre == nullptr)
+        return;
+    const Index index(store, memory);
+    const BlockNo block = write_centre(index, centre);
+    PageTxn txn(store);
+    MetaPage &meta = meta_of(txn.modify(kMetaBlock));
+    meta.centre[0] = block;
+    meta.centre_is_guess = 0;
+    txn.commit();
+}
+
+RegionBuild::RegionBuild(Index &index, const Context &context, const CreateOptions &options,
+                         const Regions &regions, SpoolSource &spools, size_t budget, Poll poll)
+    : index_(index),
+      context_(context),
+      options_(options),
+      regions_(regions),
+      spools_(spools),
+      budget_(budget),
+      poll_(poll),
+      query_(context.memory),
+      packed_(packed_row_bytes(options.attributes)),
+      buffer_(std::max<size_t>(packed_, sizeof(CopyHead)) + options.dim * sizeof(float),
+              context.memory),
+      region_(regions.count(), context.memory),
+      table_(context.memory),
+      copy_(index.layouts().base.bytes, context.memory),
+      own_(index.layouts().base.bytes, context.memory),
+      lengths_(context.memory),
+      sorted_(context.memory),
+      order_(context.memory),
+      chosen_(context.memory),
+      angles_(index.space().bits(), context.memory),
+      edit_(index.store(), index.layouts().base, RecordClass::kBase, context.memory) {
+    for (Region &region : region_) {
+        region.homes = spools_.create();
+        region.copies = spools_.create();
+    }
+    lists_ = spools_.create();
+    left_over_ = spools_.create();
+}
+
+void RegionBuild::add(const float *value, HeapTid tid, const Attributes &row) {
+    if (value == nullptr) {
+        add_to_tid_list(index_, false, tid);
+        return;
+    }
+    index_.space().prepare(value, &query_);
+    if (query_.zero) {
+        add_to_tid_list(index_, true, tid);
+        return;
+    }
+    const Regions::Place place = regions_.find(query_.value.data());
+    Region &home = region_[place.home];
+    const size_t bytes = options_.dim * sizeof(float);
+    if (place.copy != Regions::kNone) {
+        const CopyHead head = {place.home, home.rows};
+        std::memcpy(buffer_.data(), &head, sizeof(head));
+        std::memcpy(buffer_.data() + sizeof(head), value, bytes);
+        region_[place.copy].copies->write(buffer_.data(), sizeof(head) + bytes);
+    }
+    pack_row(buffer_.data(), StoredTid::from(tid), row, options_.attributes);
+    std::memcpy(buffer_.data() + packed_, value, bytes);
+    home.homes->write(buffer_.data(), packed_ + bytes);
+    home.rows++;
+}
+
+void RegionBuild::finish() {
+    uint32_t rows = 0;
+    for (Region &region : region_) {
+        region.start = rows;
+        rows += region.rows;
+    }
+    table_.assign(rows, kNoNode);
+    const size_t bytes = arena_bytes_within(
+        options_, arena_budget(budget_, rows, static_cast<double>(region_.size())), 1);
+    void *memory = context_.memory->allocate(bytes, 64);
+    for (Region &region : region_)
+        build_region(region, memory, bytes);
+    context_.memory->deallocate(memory, bytes, 64);
+    set_meta();
+    resolve();
+    merge_copies();
+    add_towers();
+    link_unreached_nodes();
+    insert_left_over();
+}
+
+void RegionBuild::build_region(Region &region, void *arena_memory, size_t arena_bytes) {
+    if (region.rows != 0) {
+        Arena::format(arena_memory, arena_bytes, arena_shape(options_));
+        Arena arena(arena_memory);
+        BuildWorker worker(arena, index_.space(), options_, poll_, context_.memory);
+        add_homes(region, worker);
+        add_copies(region, worker);
+        while (worker.trim_some())
+            poll_();
+        worker.connect();
+        if (beam_factor_ == 0)
+            beam_factor_ =
+                measure_beam_factor(arena, index_.space(), options_, poll_, context_.memory);
+        write_region(region, arena, worker.first_placed());
+    }
+    spools_.destroy(region.homes);
+    spools_.destroy(region.copies);
+}
+
+void RegionBuild::add_homes(Region &region, BuildWorker &worker) {
+    const size_t bytes = packed_ + options_.dim * sizeof(float);
+    std::pmr::vector<float> value(options_.dim, context_.memory);
+    region.homes->rewind();
+    for (uint32_t i = 0; i < region.rows; i++) {
+        if (i % kRowsPerPoll == 0)
+            poll_();
+        region.homes->read(buffer_.data(), bytes);
+        std::memcpy(value.data(), buffer_.data() + packed_, options_.dim * sizeof(float));
+        if (worker.add(value.data(), packed_tid(buffer_.data()).tid(),
+                       packed_attributes(buffer_.data(), options_.attributes)) ==
+            BuildWorker::Added::kFull) {
+            left_over_->write(buffer_.data(), bytes);
+            left_over_rows_++;
+        } else {
+            table_[region.start + i] = worker.last_node();
+        }
+    }
+}
+
+/* A copy's node has the number of its row in place of a heap row. */
+void RegionBuild::add_copies(Region &region, BuildWorker &worker) {
+    std::pmr::vector<float> value(options_.dim, context_.memory);
+    region.copies->rewind();
+    CopyHead head;
+    for (uint32_t i = 0; region.copies->read(&head, sizeof(head)); i++) {
+        if (i % kRowsPerPoll == 0)
+            poll_();
+        region.copies->read(value.data(), value.size() * sizeof(float));
+        const HeapTid number = {region_[head.home].start + head.row, 1};
+        if (worker.add(value.data(), number, {}) == BuildWorker::Added::kFull)
+            return;
+    }
+}
+
+/* Writes the home nodes and lays the lists of the copies aside. */
+void RegionBuild::write_region(const Region &region, const Arena &arena, ArenaId first) {
+    const RecordLayout &layout = index_.layouts().base;
+    const ArenaId nodes = arena.node_count();
+    ArenaId homes = 0;
+    for (uint32_t row = region.start; row < region.start + region.rows; row++) {
+        if (table_[row] == kNoArenaNode)
+            continue;
+        arena.node(table_[row]).parent = row;
+        homes = std::max(homes, table_[row] + 1);
+    }
+    for (ArenaId id = homes; id < nodes; id++)
+        arena.node(id).parent = arena.node(id).tid.tid().block;
+    const RecordImage record = {copy_.data(), &layout};
+    uint32_t until_poll = 0;
+    for (ArenaId id = first; id != kNoArenaNode; id = arena.node(id).next) {
+        if (until_poll++ % kRowsPerPoll == 0)
+            poll_();
+        std::memset(record.bytes, 0, layout.bytes);
+        encode_record(arena, index_.space(), id, 0, record);
+        const LinkList links = arena.links(id, 0);
+        for (uint32_t i = 0; i < layout.slots; i++)
+            record.ids()[i] = i < record.head().count
+                                  ? arena.node(links.ids[i].load(std::memory_order_relaxed)).parent
+                                  : kNoNode;
+        if (id < homes) {
+            arena.node(id).place = write_home(arena, id, record);
+        } else {
+            lists_->write(&arena.node(id).parent, sizeof(uint32_t));
+            lists_->write(record.bytes, layout.bytes);
+        }
+    }
+    for (uint32_t row = region.start; row < region.start + region.rows; row++)
+        if (table_[row] != kNoArenaNode)
+            table_[row] = arena.node(table_[row]).place;
+}
+
+NodeId RegionBuild::write_home(const Arena &arena, ArenaId id, const RecordImage &record) {
+    const ArenaNode &n = arena.node(id);
+    NewRecord fresh(index_, RecordClass::kBase, context_.memory);
+    fresh.open();
+    RecordHeader head = record.head();
+    head.state = RecordState::kLive;
+    head.generation = fresh.image().head().generation;
+    head.tid = n.tid;
+    head.posting = kNoNode;
+    head.up = kNoNode;
+    head.down = kNoNode;
+    std::memcpy(fresh.image().bytes, record.bytes, record.layout->bytes);
+    fresh.image().head() = head;
+    fresh.commit(arena.attributes(id));
+    if (n.tid_count != 0)
+        write_further_rows(arena, id, fresh.id());
+    if (first_node_ == kNoNode)
+        first_node_ = fresh.id();
+    return fresh.id();
+}
+
+void RegionBuild::write_further_rows(const Arena &arena, ArenaId id, NodeId node) {
+    const uint32_t columns = options_.attributes;
+    uint32_t left = arena.node(id).tid_count;
+    uint32_t piece = arena.node(id).tids;
+    while (left > 0) {
+        const RowPiece &rows = arena.row_piece(piece);
+        const uint32_t at = --left % RowPiece::rows(columns);
+        const std::byte *row = rows.row(at, columns);
+        if (edit_.open(node))
+            add_posting(index_, edit_, node, packed_tid(row).tid(),
+                        packed_attributes(row, columns));
+        if (at == 0)
+            piece = rows.previous;
+        if (left % kRowsPerPoll == 0)
+            poll_();
+    }
+}
+
+template <class Work>
+void RegionBuild::for_each_base(Work &&work) {
+    const RecordLayout &layout = index_.layouts().base;
+    const BlockNo blocks = index_.store().size();
+    for (BlockNo block = kMetaBlock + 1; block < blocks; block++) {
+        poll_();
+        for (uint32_t slot = 0; slot < layout.per_page; slot++)
+            if (edit_.open(layout.id_of(block, slot)))
+                work(layout.id_of(block, slot));
+    }
+}
+
+/* Row numbers in links become node ids; links to rows without a node go. */
+void RegionBuild::resolve() {
+    const RecordLayout &layout = index_.layouts().base;
+    for_each_base([&](NodeId) {
+        RecordImage record = edit_.image();
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < record.view().count(); i++) {
+            const NodeId to = table_[record.ids()[i]];
+            if (to == kNoNode)
+                continue;
+            record.ids()[kept] = to;
+            if (kept != i) {
+                record.factor_a()[kept] = record.factor_a()[i];
+                record.factor_b()[kept] = record.factor_b()[i];
+                std::memcpy(record.code(kept), record.code(i), layout.code_bytes());
+            }
+            kept++;
+        }
+        std::fill(record.ids() + kept, record.ids() + layout.slots, kNoNode);
+        record.head().count = static_cast<uint8_t>(kept);
+        edit_.commit();
+    });
+}
+
+void RegionBuild::merge_copies() {
+    uint32_t row;
+    lists_->rewind();
+    for (uint32_t i = 0; lists_->read(&row, sizeof(row)); i++) {
+        lists_->read(copy_.data(), copy_.size());
+        if (table_[row] != kNoNode)
+            merge(table_[row]);
+        if (i % kRowsPerPoll == 0)
+            poll_();
+    }
+    spools_.destroy(lists_);
+}
+
+/* Chooses the node's links from those it has and those of the copy in copy_, by their codes. */
+void RegionBuild::merge(NodeId node) {
+    const RecordLayout &layout = index_.layouts().base;
+    if (!edit_.open(node))
+        return;
+    std::memcpy(own_.data(), edit_.view().bytes, layout.bytes);
+    const RecordView views[2] = {{own_.data(), &layout}, {copy_.data(), &layout}};
+    const uint32_t first = views[0].count();
+    lengths_.resize(2 * layout.slots);
+    index_.space().edge_lengths(views[0], lengths_.data());
+    index_.space().edge_lengths(views[1], &lengths_[first]);
+    order_.clear();
+    for (uint32_t i = 0; i < first; i++)
+        order_.push_back(i);
+    NodeId *others = RecordImage{copy_.data(), &layout}.ids();
+    for (uint32_t i = 0; i < views[1].count(); i++) {
+        others[i] = table_[others[i]];
+        const NodeId *end = views[0].ids() + first;
+        if (others[i] != kNoNode && std::find(views[0].ids(), end, others[i]) == end)
+            order_.push_back(first + i);
+    }
+    std::sort(order_.begin(), order_.end(),
+              [&](uint32_t a, uint32_t b) { return lengths_[a] < lengths_[b]; });
+    sorted_.clear();
+    for (uint32_t at : order_)
+        sorted_.push_back(lengths_[at]);
+    const auto view_of = [&](uint32_t at) { return views[at < first ? 0 : 1]; };
+    const auto slot_of = [&](uint32_t at) { return at < first ? at : at - first; };
+    const auto edge = [&](uint32_t i) {
+        const uint32_t at = order_[i];
+        return EdgeAngles::Edge{lengths_[at], view_of(at).code(slot_of(at))};
+    };
+    select_neighbours(
+        sorted_.data(), static_cast<uint32_t>(sorted_.size()), layout.slots,
+        [&](uint32_t i, uint32_t j) { return angles_.between(edge(i), edge(j)); }, chosen_);
+    const RecordImage record = edit_.image();
+    uint32_t slot = 0;
+    for (uint32_t i : chosen_) {
+        const uint32_t at = order_[i];
+        const RecordView from = view_of(at);
+        record.ids()[slot] = from.ids()[slot_of(at)];
+        record.factor_a()[slot] = from.factor_a()[slot_of(at)];
+        record.factor_b()[slot] = from.factor_b()[slot_of(at)];
+        std::memcpy(record.code(slot), from.code(slot_of(at)), layout.code_bytes());
+        slot++;
+    }
+    record.head().count = static_cast<uint8_t>(slot);
+    edit_.commit();
+}
+
+void RegionBuild::set_meta() {
+    PageTxn txn(index_.store());
+    MetaPage &meta = meta_of(txn.modify(kMetaBlock));
+    meta.entry_base = first_node_;
+    if (beam_factor_ != 0)
+        meta.beam_factor = beam_factor_;
+    txn.commit();
+    index_.refresh();
+}
+
+void RegionBuild::add_towers() {
+    const RecordLayout &layout = index_.layouts().base;
+    Inserter inserter(index_, context_, options_.ef_construction);
+    RecordRef record(index_.store(), layout, RecordClass::kBase, context_.memory);
+    const BlockNo blocks = index_.store().size();
+    for (BlockNo block = kMetaBlock + 1; block < blocks; block++) {
+        poll_();
+        for (uint32_t slot = 0; slot < layout.per_page; slot++) {
+            const NodeId id = layout.id_of(block, slot);
+            const bool tall = record.read(id) && record.view().head().level > 0;
+            record.release();
+            if (tall)
+                inserter.add_tower(id);
+        }
+    }
+}
+
+void RegionBuild::link_unreached_nodes() {
+    index_.refresh();
+    const AddressSet unknown(context_.memory);
+    link_unreached(index_, context_, unknown, unknown);
+}
+
+void RegionBuild::insert_left_over() {
+    Inserter inserter(index_, context_, options_.ef_construction);
+    std::pmr::vector<float> value(options_.dim, context_.memory);
+    left_over_->rewind();
+    for (uint64_t i = 0; i < left_over_rows_; i++) {
+        left_over_->read(buffer_.data(), packed_);
+        left_over_->read(value.data(), value.size() * sizeof(float));
+        inserter.insert(value.data(), packed_tid(buffer_.data()).tid(),
+                        packed_attributes(buffer_.data(), options_.attributes));
+    }
+    spools_.destroy(left_over_);
+}
+
+}  // namespace hnsw::core
