@@ -79,6 +79,15 @@ size_t arena_bytes(const core::CreateOptions &create, const Sample &sample, Bloc
                                                  : allowed;
 }
 
+// The plan of a build in regions; of none if the graph fits into the memory.
+core::RegionPlan plan_for(const core::CreateOptions &create, double rows, size_t budget,
+                          uint32_t processes) {
+    const double needed = rows * static_cast<double>(core::arena_bytes_per_row(create));
+    if (needed <= static_cast<double>(core::arena_bytes_within(create, budget, processes)))
+        return {};
+    return core::plan_regions(create, rows, budget);
+}
+
 void build_serially(MemoryContext context, Relation heap, Relation index, IndexInfo *info,
                     BuildShared *shared, size_t bytes) {
     McxtResource memory(context);
@@ -134,12 +143,18 @@ IndexBuildResult *am_build(Relation heap, Relation index, IndexInfo *info) {
     pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL,
                                  static_cast<int64>(expected_rows(sample, blocks)));
     int workers = planned_build_workers(heap, index, info);
+    const core::RegionPlan plan =
+        plan_for(create, expected_rows(sample, blocks), budget, static_cast<uint32_t>(workers) + 1);
     ParallelBuild build;
     IndexBuildResult *result;
-    if (workers > 0 &&
-        begin_parallel_build(&build, heap, index, info, create, centre, workers,
-                             arena_bytes(create, sample, blocks, budget,
-                                         static_cast<uint32_t>(workers) + 1, true))) {
+    if (plan.regions > 1) {
+        result = static_cast<IndexBuildResult *>(palloc(sizeof(IndexBuildResult)));
+        *result = build_in_regions(context, heap, index, info, create, centre, plan,
+                                   expected_rows(sample, blocks), budget);
+    } else if (workers > 0 &&
+               begin_parallel_build(&build, heap, index, info, create, centre, workers,
+                                    arena_bytes(create, sample, blocks, budget,
+                                                static_cast<uint32_t>(workers) + 1, true))) {
         build_in_parallel(context, heap, index, info, &build);
         result = make_result(info, build.shared);
         end_parallel_build(&build);
@@ -175,6 +190,8 @@ char *am_build_phase_name(int64 phase) {
             return pstrdup("finishing the graph");
         case kPhaseWriting:
             return pstrdup("writing pages");
+        case kPhaseRegions:
+            return pstrdup("building regions");
         default:
             return nullptr;
     }

@@ -6,9 +6,12 @@
 // process waits with the row in its hands; the last one to arrive writes the graph out (kWriting)
 // and from then on (kPages) rows are inserted into the pages.  Most builds end in kMemory, and the
 // leader writes.
+//
+// A graph that the sample says will not fit into the memory allowed is built in regions instead, by one
+// process (am_build_regions.cpp); the stages then serve tables that turn out larger than expected.
 #pragma once
 
-#include "core/build.h"
+#include "core/build_regions.h"
 #include "core/insert.h"
 #include "pg/am.h"
 #include "pg/attribute_columns.h"
@@ -21,6 +24,7 @@ enum BuildPhase : int64 {
     kPhaseLoading,
     kPhaseFinishing,
     kPhaseWriting,
+    kPhaseRegions,
 };
 
 enum class BuildStage : int { kMemory, kFull, kWriting, kPages };
@@ -114,5 +118,12 @@ bool begin_parallel_build(ParallelBuild *build, Relation heap, Relation index, I
 void wait_for_workers(ParallelBuild *build);
 // Ends the workers and frees the shared memory.
 void end_parallel_build(ParallelBuild *build);
+
+// Builds the index within `budget` bytes by regions (core/build_regions.h). `centre`: dim floats, or
+// null; rows: how many the table probably has.
+IndexBuildResult build_in_regions(MemoryContext context, Relation heap, Relation index,
+                                  IndexInfo *info, const core::CreateOptions &create,
+                                  const float *centre, const core::RegionPlan &plan, double rows,
+                                  size_t budget);
 
 }  // namespace hnsw::pg

@@ -1,0 +1,276 @@
+/* Builds with less memory than the graph needs: the regions, the index they become, the memory used. */
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "core/build_regions.h"
+#include "core/verify.h"
+#include "core_attributes.h"
+#include "core_fixture.h"
+
+namespace hnsw::core::testing {
+namespace {
+
+class VectorSpool final : public Spool {
+public:
+    void write(const void *bytes, size_t n) override {
+        const auto *from = static_cast<const char *>(bytes);
+        bytes_.insert(bytes_.end(), from, from + n);
+    }
+    void rewind() override { at_ = 0; }
+    bool read(void *bytes, size_t n) override {
+        if (at_ == bytes_.size())
+            return false;
+        EXPECT_LE(n, bytes_.size() - at_);
+        std::copy_n(&bytes_[at_], n, static_cast<char *>(bytes));
+        at_ += n;
+        return true;
+    }
+
+private:
+    std::vector<char> bytes_;
+    size_t at_ = 0;
+};
+
+class VectorSpools final : public SpoolSource {
+public:
+    ~VectorSpools() override { EXPECT_EQ(open_, 0); }
+    Spool *create() override {
+        open_++;
+        return new VectorSpool;
+    }
+    void destroy(Spool *spool) override {
+        open_--;
+        delete spool;
+    }
+
+private:
+    int open_ = 0;
+};
+
+/* Counts the bytes that are allocated. */
+class CountingResource final : public std::pmr::memory_resource {
+public:
+    size_t now = 0;
+    size_t peak = 0;
+
+private:
+    void *do_allocate(size_t bytes, size_t alignment) override {
+        now += bytes;
+        peak = std::max(peak, now);
+        return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+    }
+    void do_deallocate(void *p, size_t bytes, size_t alignment) override {
+        now -= bytes;
+        std::pmr::new_delete_resource()->deallocate(p, bytes, alignment);
+    }
+    bool do_is_equal(const memory_resource &other) const noexcept override {
+        return this == &other;
+    }
+};
+
+struct Spec {
+    CreateOptions create;
+    size_t budget;
+    uint32_t regions = 0; /* 0: as planned */
+};
+
+struct Built {
+    uint64_t singly = 0;
+    uint32_t regions = 0;
+    size_t peak = 0;
+};
+
+/* Builds an index of the rows; those that are empty are NULL. */
+Built build(MemStore &store, const Spec &spec, const Vectors &rows) {
+    CountingResource memory;
+    const CreateOptions &create = spec.create;
+    Space plain(create.metric, create.dim, 0, 0, {}, &memory);
+    Query query(&memory);
+    std::vector<float> sample;
+    std::vector<double> sum(create.dim);
+    uint32_t summed = 0;
+    for (size_t i = 0; i < rows.size(); i += 3) {
+        if (rows[i].empty() || !plain.accumulate(rows[i].data(), sum.data()))
+            continue;
+        summed++;
+        plain.prepare(rows[i].data(), &query);
+        sample.insert(sample.end(), query.value.begin(), query.value.end());
+    }
+    std::vector<float> centre;
+    for (double x : sum)
+        centre.push_back(static_cast<float>(x / std::max(summed, 1u)));
+    RegionPlan plan = plan_regions(create, static_cast<double>(rows.size()), spec.budget);
+    EXPECT_GT(plan.regions, 1u);
+    if (spec.regions != 0)
+        plan.regions = spec.regions;
+    Regions regions(create.dim, &memory);
+    regions.fit(sample, plan.regions, plan.copied, [] {});
+    create_index_with_centre(
+        store, create, create.metric == Metric::kInnerProduct ? nullptr : centre.data(), &memory);
+    Stats stats;
+    Index index(store, &memory);
+    VectorSpools spools;
+    RegionBuild build(index, {&memory, &stats}, create, regions, spools, spec.budget, [] {});
+    const size_t before = memory.now;
+    memory.peak = before;
+    for (size_t i = 0; i < rows.size(); i++)
+        build.add(rows[i].empty() ? nullptr : rows[i].data(), tid_of(i),
+                  attributes_of(tid_of(i), create.attributes));
+    build.finish();
+    return {build.inserted_singly(), regions.count(), memory.peak - before};
+}
+
+class Findings final : public FindingSink {
+public:
+    void report(const Finding &finding) override {
+        ADD_FAILURE() << finding.code << " at block " << finding.block << ": " << finding.detail;
+    }
+    void row(HeapTid) override { rows++; }
+    size_t rows = 0;
+};
+
+void expect_sound(TestIndex &test, size_t rows) {
+    Findings findings;
+    verify(*test.index, test.context, findings);
+    VectorSorter sorter;
+    Scan scan(*test.index, test.context, sorter);
+    const std::vector<float> query(test.index->meta().dim, 0.5f);
+    scan.begin(query.data(), {});
+    std::set<uint64_t> seen;
+    for (ScanRow row; scan.next(&row);)
+        EXPECT_TRUE(seen.insert(row_of(row.tid)).second) << "a row twice";
+    EXPECT_EQ(seen.size(), rows);
+}
+
+TEST(Regions, AreEvenAndOverlap) {
+    constexpr uint32_t kDim = 48;
+    Vectors rows = clustered(6000, kDim, 40, 1);
+    std::vector<float> sample;
+    for (size_t i = 0; i < rows.size(); i += 6)
+        sample.insert(sample.end(), rows[i].begin(), rows[i].end());
+    for (uint32_t count : {1u, 2u, 7u, 24u}) {
+        Regions regions(kDim, std::pmr::get_default_resource());
+        EXPECT_EQ(regions.count(), 1u);
+        regions.fit(sample, count, 0.3, [] {});
+        ASSERT_EQ(regions.count(), count);
+        std::vector<uint32_t> homes(count);
+        size_t copies = 0;
+        for (const auto &row : rows) {
+            const Regions::Place place = regions.find(row.data());
+            ASSERT_LT(place.home, count);
+            homes[place.home]++;
+            if (place.copy != Regions::kNone) {
+                ASSERT_LT(place.copy, count);
+                EXPECT_NE(place.copy, place.home);
+                copies++;
+            }
+        }
+        EXPECT_LE(*std::max_element(homes.begin(), homes.end()), 1.5 * 6000 / count);
+        EXPECT_GE(*std::min_element(homes.begin(), homes.end()), 0.5 * 6000 / count);
+        EXPECT_NEAR(static_cast<double>(copies) / 6000, count == 1 ? 0 : 0.3, 0.05);
+    }
+}
+
+TEST(Regions, OfDegenerateSamples) {
+    for (size_t rows : {0, 1, 15, 400}) {
+        const std::vector<float> sample(rows * 4, 2.5f); /* all the same */
+        Regions regions(4, std::pmr::get_default_resource());
+        regions.fit(sample, 8, 0.3, [] {});
+        EXPECT_GE(regions.count(), 1u);
+        const std::vector<float> large(4, 3e38f);
+        EXPECT_LT(regions.find(large.data()).home, regions.count());
+        EXPECT_LT(regions.find(sample.data()).home, regions.count());
+    }
+}
+
+class RegionMetric : public ::testing::TestWithParam<Metric> {};
+
+TEST_P(RegionMetric, BuildsAnIndexAsGoodAsAWholeOne) {
+    constexpr uint32_t kDim = 48;
+    Spec spec{.create = {.metric = GetParam(), .dim = kDim, .attributes = 3}, .budget = 0};
+    Vectors rows = clustered(4000, kDim, 40, 3);
+    std::set<std::vector<float>> different;
+    for (size_t i = 0; i < rows.size(); i++) {
+        if (i % 10 == 9)
+            rows[i] = rows[i / 100]; /* many rows of few nodes */
+        if (i % 500 == 250)
+            rows[i] = std::vector<float>(kDim, 0.0f);
+        different.insert(rows[i]);
+    }
+    spec.budget = different.size() * arena_bytes_per_row(spec.create) / 4;
+    Built built;
+    Vectors with_nulls = rows;
+    for (size_t i = 0; i < rows.size(); i += 400)
+        with_nulls[i].clear();
+    TestIndex test(spec.create, [&](MemStore &store) { built = build(store, spec, with_nulls); });
+    EXPECT_GE(built.regions, 4u);
+    EXPECT_LE(built.singly, rows.size() / 50);
+    expect_sound(test, rows.size());
+    const size_t outside = rows.size() / 400 + (GetParam() == Metric::kCosine ? 8 : 0);
+    EXPECT_EQ(expect_attributes(test), rows.size() - outside);
+
+    Vectors queries = clustered(100, kDim, 40, 4);
+    EXPECT_GE(test.recall(queries, rows, 40, 10), GetParam() == Metric::kInnerProduct ? 0.9 : 0.97);
+    EXPECT_GE(test.recall(queries, rows, 200, 10), 0.99);
+
+    Vectors more = clustered(100, kDim, 40, 5);
+    test.insert(more, rows.size());
+    expect_sound(test, rows.size() + more.size());
+}
+
+INSTANTIATE_TEST_SUITE_P(Metrics, RegionMetric,
+                         ::testing::Values(Metric::kL2, Metric::kCosine, Metric::kInnerProduct));
+
+TEST(RegionBuild, StaysWithinItsMemory) {
+    Spec spec{.create = {.dim = 128}, .budget = size_t{2} << 20};
+    Vectors rows = clustered(10000, 128, 50, 6);
+    Built built;
+    TestIndex test(spec.create, [&](MemStore &store) { built = build(store, spec, rows); });
+    EXPECT_LE(built.peak, spec.budget);
+    EXPECT_GE(built.peak, spec.budget / 2);
+    expect_sound(test, rows.size());
+}
+
+/* The regions came out uneven: what does not fit is inserted. */
+TEST(RegionBuild, InsertsWhatFindsNoRoom) {
+    Spec spec{.create = {.dim = 24, .attributes = 1}, .budget = size_t{500} << 10, .regions = 2};
+    Vectors rows = clustered(4000, 24, 20, 7);
+    Built built;
+    TestIndex test(spec.create, [&](MemStore &store) { built = build(store, spec, rows); });
+    EXPECT_GE(built.singly, 100u);
+    EXPECT_LT(built.singly, 3000u);
+    expect_sound(test, rows.size());
+    EXPECT_EQ(expect_attributes(test), rows.size());
+    EXPECT_GE(test.recall(clustered(50, 24, 20, 8), rows, 100, 10), 0.97);
+}
+
+TEST(RegionBuild, OfTooLittleMemoryOrWithoutCodesIsNotPlanned) {
+    EXPECT_EQ(plan_regions({.dim = 128}, 1e6, size_t{100} << 10).regions, 0u);
+    EXPECT_EQ(plan_regions({.dim = 128}, 1e9, size_t{64} << 20).regions, 0u);
+    EXPECT_EQ(plan_regions({.metric = Metric::kL1, .dim = 128}, 1e6, size_t{64} << 20).regions, 0u);
+    EXPECT_GE(plan_regions({.dim = 128}, 1e6, size_t{64} << 20).regions, 8u);
+}
+
+TEST(RegionBuild, OfNothingAndOfRowsWithoutVectors) {
+    Spec spec{.create = {.dim = 8}, .budget = size_t{200} << 10};
+    TestIndex empty(spec.create, [&](MemStore &store) {
+        EXPECT_EQ(build(store, {spec.create, spec.budget, 3}, Vectors(3000)).singly, 0u);
+    });
+    expect_sound(empty, 3000);
+    empty.insert(clustered(50, 8, 5, 9), 3000);
+    expect_sound(empty, 3050);
+}
+
+TEST(RegionBuild, RecordsOfSeveralPages) {
+    const CreateOptions create{.dim = 400, .m = 100, .ef_construction = 200};
+    ASSERT_GT(layouts_of(create).base.parts, 1u);
+    Spec spec{.create = create, .budget = 500 * arena_bytes_per_row(create)};
+    Vectors rows = clustered(900, 400, 5, 10);
+    TestIndex test(create, [&](MemStore &store) { build(store, spec, rows); });
+    expect_sound(test, rows.size());
+    EXPECT_GE(test.recall(clustered(10, 400, 5, 11), rows, 100, 10), 0.95);
+}
+
+}  // namespace
+}  // namespace hnsw::core::testing
