@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "core/insert.h"
 #include "core/neighbours.h"
@@ -17,8 +18,15 @@ namespace {
 /* Share of the arena that an average region fills: room for uneven ones. */
 constexpr double kFill = 0.9;
 
+/* Share of the arena that home rows may take: copies, which join the regions, need the rest. */
+constexpr double kHomes = 0.85;
+
 /* Share of the rows that lie in two regions (docs/performance.md has what others cost and give). */
 constexpr double kCopied = 0.3;
+
+/* Of the rows far from every border one in so many is copied into any other region: where nothing lies
+ * near a border, nothing else would lead from one region to the next. */
+constexpr uint32_t kBridges = 32;
 
 /* Smaller graphs are not worth merging. */
 constexpr double kFewestNodes = 256;
@@ -95,6 +103,17 @@ RegionBuild::RegionBuild(Index &index, const Context &context, const CreateOptio
     left_over_ = spools_.create();
 }
 
+/* Of the row in query_. */
+Regions::Place RegionBuild::place_of_row() const {
+    Regions::Place place = regions_.find(query_.value.data());
+    uint32_t chance; /* bits of the hash that neither level_of() nor the arena uses */
+    std::memcpy(&chance, query_.hash + 12, sizeof(chance));
+    const uint32_t others = regions_.count() - 1;
+    if (place.copy == Regions::kNone && others != 0 && chance % kBridges == 0)
+        place.copy = (place.home + 1 + chance / kBridges % others) % regions_.count();
+    return place;
+}
+
 void RegionBuild::add(const float *value, HeapTid tid, const Attributes &row) {
     if (value == nullptr) {
         add_to_tid_list(index_, false, tid);
@@ -105,7 +124,7 @@ void RegionBuild::add(const float *value, HeapTid tid, const Attributes &row) {
         add_to_tid_list(index_, true, tid);
         return;
     }
-    const Regions::Place place = regions_.find(query_.value.data());
+    const Regions::Place place = place_of_row();
     Region &home = region_[place.home];
     const size_t bytes = options_.dim * sizeof(float);
     if (place.copy != Regions::kNone) {
@@ -146,7 +165,8 @@ void RegionBuild::build_region(Region &region, void *arena_memory, size_t arena_
         Arena::format(arena_memory, arena_bytes, arena_shape(options_));
         Arena arena(arena_memory);
         BuildWorker worker(arena, index_.space(), options_, poll_, context_.memory);
-        add_homes(region, worker);
+        add_homes(region, arena, static_cast<size_t>(kHomes * static_cast<double>(arena_bytes)),
+                  worker);
         add_copies(region, worker);
         while (worker.trim_some())
             poll_();
@@ -160,7 +180,7 @@ void RegionBuild::build_region(Region &region, void *arena_memory, size_t arena_
     spools_.destroy(region.copies);
 }
 
-void RegionBuild::add_homes(Region &region, BuildWorker &worker) {
+void RegionBuild::add_homes(Region &region, const Arena &arena, size_t most, BuildWorker &worker) {
     const size_t bytes = packed_ + options_.dim * sizeof(float);
     std::pmr::vector<float> value(options_.dim, context_.memory);
     region.homes->rewind();
@@ -169,9 +189,10 @@ void RegionBuild::add_homes(Region &region, BuildWorker &worker) {
             poll_();
         region.homes->read(buffer_.data(), bytes);
         std::memcpy(value.data(), buffer_.data() + packed_, options_.dim * sizeof(float));
-        if (worker.add(value.data(), packed_tid(buffer_.data()).tid(),
+        if (arena.used_bytes() > most ||
+            worker.add(value.data(), packed_tid(buffer_.data()).tid(),
                        packed_attributes(buffer_.data(), options_.attributes)) ==
-            BuildWorker::Added::kFull) {
+                BuildWorker::Added::kFull) {
             left_over_->write(buffer_.data(), bytes);
             left_over_rows_++;
         } else {
@@ -348,13 +369,13 @@ void RegionBuild::merge(NodeId node) {
         sorted_.push_back(lengths_[at]);
     const auto view_of = [&](uint32_t at) { return views[at < first ? 0 : 1]; };
     const auto slot_of = [&](uint32_t at) { return at < first ? at : at - first; };
-    const auto edge = [&](uint32_t i) {
-        const uint32_t at = order_[i];
-        return EdgeAngles::Edge{lengths_[at], view_of(at).code(slot_of(at))};
-    };
+    const auto code = [&](uint32_t i) { return view_of(order_[i]).code(slot_of(order_[i])); };
     select_neighbours(
         sorted_.data(), static_cast<uint32_t>(sorted_.size()), layout.slots,
-        [&](uint32_t i, uint32_t j) { return angles_.between(edge(i), edge(j)); }, chosen_);
+        [&](uint32_t i, uint32_t j) {
+            return angles_.between(sorted_[i], code(i), sorted_[j], code(j));
+        },
+        chosen_);
     const RecordImage record = edit_.image();
     uint32_t slot = 0;
     for (uint32_t i : chosen_) {
@@ -381,12 +402,20 @@ void RegionBuild::set_meta() {
 }
 
 void RegionBuild::add_towers() {
+    if (index_.store().size() < 2)
+        return;
     const RecordLayout &layout = index_.layouts().base;
     Inserter inserter(index_, context_, options_.ef_construction);
     RecordRef record(index_.store(), layout, RecordClass::kBase, context_.memory);
-    const BlockNo blocks = index_.store().size();
-    for (BlockNo block = kMetaBlock + 1; block < blocks; block++) {
+    /* In mixed order: were one region's nodes added after the other's, the links between regions would
+     * be few. */
+    const BlockNo blocks = index_.store().size() - 1;
+    uint64_t step = static_cast<uint64_t>(blocks * 0.6180339887498949) + 1;
+    while (std::gcd(step, uint64_t{blocks}) != 1)
+        step++;
+    for (uint64_t i = 0; i < blocks; i++) {
         poll_();
+        const auto block = static_cast<BlockNo>(kMetaBlock + 1 + i * step % blocks);
         for (uint32_t slot = 0; slot < layout.per_page; slot++) {
             const NodeId id = layout.id_of(block, slot);
             const bool tall = record.read(id) && record.view().head().level > 0;

@@ -82,8 +82,9 @@ private:
         uint32_t row; /* of its home */
     };
 
+    Regions::Place place_of_row() const;
     void build_region(Region &region, void *arena_memory, size_t arena_bytes);
-    void add_homes(Region &region, BuildWorker &worker);
+    void add_homes(Region &region, const Arena &arena, size_t most, BuildWorker &worker);
     void add_copies(Region &region, BuildWorker &worker);
     void write_region(const Region &region, const Arena &arena, ArenaId first);
     NodeId write_home(const Arena &arena, ArenaId id, const RecordImage &record);

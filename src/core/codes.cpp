@@ -406,6 +406,12 @@ EdgeAngles::EdgeAngles(uint32_t bits, std::pmr::memory_resource *memory)
         cosines_[i] = static_cast<float>(2 * std::cos(M_PI * i / bits));
 }
 
+float EdgeAngles::between(float length_a, const uint8_t *code_a, float length_b,
+                          const uint8_t *code_b) const {
+    const float twice = cosines_[kernels_.hamming(code_a, code_b, bits_)];
+    return std::max(0.0f, length_a + length_b - std::sqrt(length_a * length_b) * twice);
+}
+
 uint32_t EdgeAngles::most_redundant(const float *length, const uint8_t *const *codes, uint32_t n) {
     roots_.resize(n);
     differing_.resize(n);

@@ -174,12 +174,16 @@ private:
     const simd::CodeKernels &kernels_;
 };
 
-/* Which of a node's links says least, from their codes alone: the angle between two edges is
+/* How a node's links lie to each other, from their codes alone: the angle between two edges is
  * pi * hamming / bits.  Reusable; keeps its scratch memory. */
 class EdgeAngles {
 public:
     EdgeAngles(uint32_t bits, std::pmr::memory_resource *memory);
 
+    /* Squared distance between the far ends of two edges of a node, in the unit of their squared
+     * lengths. */
+    float between(float length_a, const uint8_t *code_a, float length_b,
+                  const uint8_t *code_b) const;
     /* n >= 1 edges, by ascending length: length squared as Space::edge_lengths() gives it, codes of
      * `bits` bits.  Returns the edge whose length is the largest multiple of the distance from its
      * far end to that of a shorter edge; the longest if every edge is shorter than that distance. */
