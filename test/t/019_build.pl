@@ -75,9 +75,12 @@ $node->safe_psql('postgres', 'DROP INDEX items_v; ALTER TABLE items RESET (paral
 
 for my $case ([ 0, '1MB' ], [ 2, '1MB' ], [ 0, '4MB' ], [ 2, '4MB' ]) {
     my ($workers, $memory) = @$case;
-    my ($status, $out, $error) = $node->psql('postgres', "SET min_parallel_table_scan_size = 0;
+    my ($status, $out, $error) = $node->psql('postgres', "SET min_parallel_table_scan_size = 0; SET client_min_messages = debug1;
         SET max_parallel_maintenance_workers = $workers; SET maintenance_work_mem = '$memory'; $create");
     is($status, 0, "with $memory and $workers workers the build goes on") or diag($error);
+    like($error, qr/hnsw build: [2-9] regions, 0 rows inserted one by one/, 'in regions, which come out even') if $memory eq '1MB';
+    is($node->safe_psql('postgres', q{SELECT rows || ' ' || null_rows || ' ' || unreachable_nodes FROM hnsw_stats('items_v')}),
+        ($kROWS + 300 + 50) . ' 50 0', 'every row once, every node reachable');
     check_clean($node, 'items_v');
     same_rows($node, 'items', '<->', $place, "with $memory and $workers workers: all rows");
     my $recall = recall($node, 'items', '<->', 40);
