@@ -15,7 +15,7 @@
  * rows, it prints their number, wall, client and server seconds, and, if asked, the ids (the first
  * column, an int4) that came back.  With --wait it says "ready" when connected and begins at the
  * first line of its input, so that several begin together.  compare sends each query to every side
- * in turn, each a session of its own, and prints what every single query cost and returned; what
+ * in random order, each a session of its own, and prints what every single query cost and returned; what
  * stands before the first --side holds for all.  A side that took S seconds of its server gets no
  * more queries once it answered kLeastQueries of them; the first side answers all.  The server must
  * run on this machine: its processor time is that of the backend's own clock.  Called by bench/run.
@@ -33,6 +33,8 @@
 #include <ctime>
 #include <fstream>
 #include <memory>
+#include <numeric>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -341,10 +343,15 @@ void compare(const Options &options, const Vectors &vectors) {
         for (size_t q = 0; q < std::min(queries, kWarmUp); ++q)
             side.connection.search(vectors, q);
     }
+    // In changing order: whoever comes second finds the rows in the processor's caches.
+    std::mt19937 random(1);
+    std::vector<size_t> order(sides.size());
+    std::iota(order.begin(), order.end(), 0);
     for (size_t q = 0; q < queries; ++q) {
-        for (Side &side : sides) {
-            if (&side == &sides.front() || side.within(options.budget))
-                side.ask(vectors, q);
+        std::shuffle(order.begin(), order.end(), random);
+        for (size_t i : order) {
+            if (i == 0 || sides[i].within(options.budget))
+                sides[i].ask(vectors, q);
         }
     }
     const char *before = "[";
