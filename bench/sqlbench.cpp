@@ -14,11 +14,12 @@
  * for S seconds; insert sends rows A to B-1 of F, N to a transaction.  Of each value, or of the
  * rows, it prints their number, wall, client and server seconds, and, if asked, the ids (the first
  * column, an int4) that came back.  With --wait it says "ready" when connected and begins at the
- * first line of its input, so that several begin together.  compare sends each query to every side
- * in random order, each a session of its own, and prints what every single query cost and returned; what
- * stands before the first --side holds for all.  A side that took S seconds of its server gets no
- * more queries once it answered kLeastQueries of them; the first side answers all.  The server must
- * run on this machine: its processor time is that of the backend's own clock.  Called by bench/run.
+ * first line of its input, so that several begin together.  compare sends each query to every side,
+ * in random order, each a session of its own, and prints what every single query cost and returned.
+ * What stands before the first --side holds for all.  A side that took S seconds of its server gets
+ * no more queries once it answered kLeastQueries of them; the first side answers all.  The server
+ * must run on this machine: its processor time is that of the backend's own clock.  Called by
+ * bench/run.
  */
 #include <libpq-fe.h>
 #include <sys/types.h>
