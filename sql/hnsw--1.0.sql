@@ -565,5 +565,11 @@ CREATE FUNCTION hnsw_stats(index regclass,
     OUT directory_bytes bigint, OUT unused_bytes bigint, OUT total_bytes bigint)
     AS 'MODULE_PATHNAME', 'hnsw_hnsw_stats' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
+CREATE FUNCTION hnsw_prewarm(index regclass) RETURNS bigint
+    AS 'MODULE_PATHNAME', 'hnsw_hnsw_prewarm' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION hnsw_prewarm(regclass) IS
+    'reads an hnsw index into shared buffers; returns the number of blocks read';
+
 COMMENT ON FUNCTION hnsw_stats(regclass) IS
     'parameters, graph and space of an hnsw index; reads all of it';

@@ -22,6 +22,8 @@ SELECT used_slots = (SELECT sum(l) FROM unnest(links_per_level) l) AS links_add_
     array_length(degree_histogram, 2) <= 11 AS at_most_2m,
     total_bytes = pg_relation_size('t_idx') AS bytes_add_up
     FROM hnsw_stats('t_idx');
+-- hnsw_prewarm() reads as much as shared buffers hold
+SELECT hnsw_prewarm('t_idx') * 8192 = pg_relation_size('t_idx') AS reads_all;
 -- rows dead, rolled back, updated
 BEGIN;
 INSERT INTO t VALUES (700, '[9,9,9,9]');

@@ -52,6 +52,7 @@ SELECT plan('SELECT id FROM t ORDER BY e LIMIT 1');
 -- the looking-in functions
 SELECT * FROM hnsw_check('t');
 SELECT * FROM hnsw_stats('pg_class_oid_index');
+SELECT hnsw_prewarm('pg_class_oid_index');
 SELECT * FROM hnsw_stats('nosuch');
 SELECT * FROM hnsw_stats(0);
 CREATE TABLE p (e vector(3)) PARTITION BY RANGE (e);
@@ -61,6 +62,7 @@ CREATE ROLE regress_hnsw_reader;
 SET ROLE regress_hnsw_reader;
 SELECT count(*) FROM hnsw_check('t_idx');
 SELECT dimensions FROM hnsw_stats('t_idx');
+SELECT hnsw_prewarm('t_idx');
 RESET ROLE;
 GRANT SELECT ON t TO regress_hnsw_reader;
 SET ROLE regress_hnsw_reader;

@@ -4,42 +4,11 @@
 #include "core/verify.h"
 #include "pg/am.h"
 #include "pg/attribute_columns.h"
+#include "pg/locked_index.h"
 
 namespace hnsw::pg {
 
 namespace {
-
-// An hnsw index and its table, locked for reading until the end of the transaction.
-struct LockedIndex {
-    Relation heap;
-    Relation index;
-
-    void close() const {
-        index_close(index, NoLock);
-        table_close(heap, NoLock);
-    }
-};
-
-[[noreturn]] void refuse_relation(const char *name, const char *why) {
-    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" %s", name, why)));
-    pg_unreachable();
-}
-
-// Errors: not an hnsw index with storage of its own, another session's temporary one.
-LockedIndex open_locked(Oid oid) {
-    Oid heap_oid = IndexGetRelation(oid, true);
-    Relation heap = OidIsValid(heap_oid) ? table_open(heap_oid, AccessShareLock) : nullptr;
-    Relation index = relation_open(oid, AccessShareLock);
-    const char *name = RelationGetRelationName(index);
-    if (index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
-        refuse_relation(name, "is a partitioned index; name the index of a partition");
-    if (heap == nullptr || !is_hnsw_index(index))
-        refuse_relation(name, "is not an hnsw index");
-    if (RELATION_IS_OTHER_TEMP(index))
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("cannot access temporary indexes of other sessions")));
-    return {heap, index};
-}
 
 // ---- hnsw_check -------------------------------------------------------------------------------
 
@@ -255,14 +224,6 @@ Datum check(FunctionCallInfo fcinfo) {
 
 // ---- hnsw_stats -------------------------------------------------------------------------------
 
-// Figures of an index may tell about its rows, so they need the same right as the rows.
-void require_right_to_stats(const LockedIndex &locked) {
-    Oid user = GetUserId();
-    AclResult right = pg_class_aclcheck(RelationGetRelid(locked.heap), user, ACL_SELECT);
-    if (right != ACLCHECK_OK && !has_privs_of_role(user, ROLE_PG_STAT_SCAN_TABLES))
-        aclcheck_error(right, OBJECT_TABLE, RelationGetRelationName(locked.heap));
-}
-
 // One result row, filled from the left.
 class RowBuilder {
 public:
@@ -375,7 +336,7 @@ void add_pages(RowBuilder &row, const core::IndexStats &stats) {
 
 Datum stats(FunctionCallInfo fcinfo) {
     LockedIndex locked = open_locked(PG_GETARG_OID(0));
-    require_right_to_stats(locked);
+    require_right_to_figures(locked);
     TupleDesc desc;
     if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "hnsw_stats must return a row");
