@@ -151,6 +151,14 @@ public:
     const RowPiece &row_piece(uint32_t piece) const {
         return *reinterpret_cast<const RowPiece *>(piece_at(piece));
     }
+    /* The next row of a chain of pieces of which `left` rows are left, newest first; moves both on. */
+    const std::byte *take_row(uint32_t *left, uint32_t *piece, uint32_t columns) const {
+        const RowPiece &rows = row_piece(*piece);
+        const uint32_t at = --*left % RowPiece::rows(columns);
+        if (at == 0)
+            *piece = rows.previous;
+        return rows.row(at, columns);
+    }
 
     /* Entry point: a node and its level, as one value. */
     struct Entry {

@@ -279,14 +279,10 @@ void RegionBuild::write_further_rows(const Arena &arena, ArenaId id, NodeId node
     uint32_t left = arena.node(id).tid_count;
     uint32_t piece = arena.node(id).tids;
     while (left > 0) {
-        const RowPiece &rows = arena.row_piece(piece);
-        const uint32_t at = --left % RowPiece::rows(columns);
-        const std::byte *row = rows.row(at, columns);
+        const std::byte *row = arena.take_row(&left, &piece, columns);
         if (edit_.open(node))
             add_posting(index_, edit_, node, packed_tid(row).tid(),
                         packed_attributes(row, columns));
-        if (at == 0)
-            piece = rows.previous;
         if (left % kRowsPerPoll == 0)
             poll_();
     }
@@ -314,13 +310,9 @@ void RegionBuild::resolve() {
             const NodeId to = table_[record.ids()[i]];
             if (to == kNoNode)
                 continue;
-            record.ids()[kept] = to;
-            if (kept != i) {
-                record.factor_a()[kept] = record.factor_a()[i];
-                record.factor_b()[kept] = record.factor_b()[i];
-                std::memcpy(record.code(kept), record.code(i), layout.code_bytes());
-            }
-            kept++;
+            if (kept != i)
+                copy_slot(record, kept, record.view(), i);
+            record.ids()[kept++] = to;
         }
         std::fill(record.ids() + kept, record.ids() + layout.slots, kNoNode);
         record.head().count = static_cast<uint8_t>(kept);
@@ -380,12 +372,7 @@ void RegionBuild::merge(NodeId node) {
     uint32_t slot = 0;
     for (uint32_t i : chosen_) {
         const uint32_t at = order_[i];
-        const RecordView from = view_of(at);
-        record.ids()[slot] = from.ids()[slot_of(at)];
-        record.factor_a()[slot] = from.factor_a()[slot_of(at)];
-        record.factor_b()[slot] = from.factor_b()[slot_of(at)];
-        std::memcpy(record.code(slot), from.code(slot_of(at)), layout.code_bytes());
-        slot++;
+        copy_slot(record, slot++, view_of(at), slot_of(at));
     }
     record.head().count = static_cast<uint8_t>(slot);
     edit_.commit();

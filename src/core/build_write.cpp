@@ -290,7 +290,7 @@ private:
             c->owner = base_id(id);
             c->owner_generation = kFirstGeneration;
             while (left > 0 && c->count < PostingChunk::capacity(columns))
-                std::memcpy(c->row(c->count++, columns), take_row(&left, &piece, columns),
+                std::memcpy(c->row(c->count++, columns), arena_.take_row(&left, &piece, columns),
                             packed_row_bytes(columns));
             chunks_written_++;
             c->next = left > 0 ? chunk_address(chunks_written_) : kNoNode;
@@ -303,15 +303,6 @@ private:
         return reinterpret_cast<PostingChunk *>(payload(page_.data())) + slot;
     }
 
-    /* Row number `left` of a chain of pieces, newest first. */
-    const std::byte *take_row(uint32_t *left, uint32_t *piece, uint32_t columns) const {
-        const RowPiece &p = arena_.row_piece(*piece);
-        uint32_t in_piece = --*left % RowPiece::rows(columns);
-        if (in_piece == 0)
-            *piece = p.previous;
-        return p.row(in_piece, columns);
-    }
-
     void write_outside(Arena::Outside which) {
         Arena::TidChain chain = arena_.outside(which);
         uint32_t left = chain.count;
@@ -320,7 +311,7 @@ private:
             init_page(page_.data(), PageKind::kTidList);
             auto *list = reinterpret_cast<TidListPage *>(payload(page_.data()));
             while (left > 0 && list->count < TidListPage::kTids)
-                list->tids[list->count++] = packed_tid(take_row(&left, &piece, 0));
+                list->tids[list->count++] = packed_tid(arena_.take_row(&left, &piece, 0));
             trailer(page_.data()).next = left > 0 ? next_block() : kNoBlock;
             append();
         }

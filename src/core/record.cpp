@@ -2,6 +2,7 @@
 #include "core/record.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/record_io.h"
 
@@ -60,6 +61,16 @@ IndexLayouts IndexLayouts::choose(uint32_t dim, uint32_t m, bool metric_has_code
             return make(padded, fewer, m, bits);
     }
     return make(padded, slots, m, bits);
+}
+
+void copy_slot(const RecordImage &to, uint32_t to_slot, const RecordView &from,
+               uint32_t from_slot) {
+    to.ids()[to_slot] = from.ids()[from_slot];
+    if (to.layout->bits == 0)
+        return;
+    to.factor_a()[to_slot] = from.factor_a()[from_slot];
+    to.factor_b()[to_slot] = from.factor_b()[from_slot];
+    std::memcpy(to.code(to_slot), from.code(from_slot), to.layout->code_bytes());
 }
 
 }  // namespace hnsw::core

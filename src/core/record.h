@@ -138,4 +138,7 @@ struct RecordImage {
     }
 };
 
+/* Copies a link with its code and factors. The layouts differ in nothing, the records may be one. */
+void copy_slot(const RecordImage &to, uint32_t to_slot, const RecordView &from, uint32_t from_slot);
+
 }  // namespace hnsw::core

@@ -61,15 +61,6 @@ void copy_links(const RecordImage &to, const RecordView &from) {
                 links_bytes(*from.layout));
 }
 
-void copy_slot(const RecordImage &record, uint32_t from, uint32_t to) {
-    record.ids()[to] = record.ids()[from];
-    if (record.layout->bits == 0)
-        return;
-    record.factor_a()[to] = record.factor_a()[from];
-    record.factor_b()[to] = record.factor_b()[from];
-    std::memcpy(record.code(to), record.code(from), record.layout->code_bytes());
-}
-
 void clear_slot(const RecordImage &record, uint32_t slot) { record.ids()[slot] = kNoNode; }
 
 }  // namespace
@@ -204,7 +195,7 @@ void Repairer::drop_links(BlockNo block, RecordClass cls) {
             for (uint32_t i = count; i-- > 0;) {
                 if (!gone(cls, record.ids()[i]))
                     continue;
-                copy_slot(record, --count, i);
+                copy_slot(record, i, record.view(), --count);
                 clear_slot(record, count);
             }
             record.head().count = static_cast<uint8_t>(count);
@@ -412,7 +403,8 @@ void Repairer::write_links(const RecordImage &record, uint32_t slots) {
     };
     for (uint32_t c : chosen_)
         if (candidates_[c].slot >= static_cast<int32_t>(total))
-            copy_slot(record, static_cast<uint32_t>(candidates_[c].slot), next_hole());
+            copy_slot(record, next_hole(), record.view(),
+                      static_cast<uint32_t>(candidates_[c].slot));
     for (uint32_t c : chosen_) {
         if (candidates_[c].slot >= 0)
             continue;

@@ -5,10 +5,8 @@ namespace hnsw::pg {
 
 namespace {
 
-// The sample that the centre is the mean of: so many blocks, evenly spread, and of each no more
-// than so many rows (a block of TOASTed vectors holds many).
+// The sample that the centre is the mean of: rows of so many blocks.
 constexpr BlockNumber kSampleBlocks = 128;
-constexpr int kSampleRowsPerBlock = 16;
 
 struct Sample {
     core::Space *space;
@@ -49,15 +47,8 @@ Sample take_sample(MemoryContext context, Relation heap, Relation index, IndexIn
         static_cast<double *>(MemoryContextAllocZero(context, create.dim * sizeof(double)));
     sample.dim = create.dim;
     sample.row = AllocSetContextCreate(context, "hnsw sample row", ALLOCSET_DEFAULT_SIZES);
-    const BlockNumber blocks = RelationGetNumberOfBlocks(heap);
-    sample.blocks = std::min(blocks, kSampleBlocks);
-    for (BlockNumber i = 0; i < sample.blocks; i++) {
-        CHECK_FOR_INTERRUPTS();
-        sample.in_block = 0;
-        auto block = static_cast<BlockNumber>(uint64_t{i} * blocks / sample.blocks);
-        table_index_build_range_scan(heap, index, info, false, false, false, block, 1,
-                                     sample_callback, &sample, nullptr);
-    }
+    sample.blocks =
+        sample_blocks(heap, index, info, kSampleBlocks, sample_callback, &sample, &sample.in_block);
     return sample;
 }
 
@@ -120,6 +111,20 @@ IndexBuildResult *make_result(IndexInfo *info, BuildShared *shared) {
 }
 
 }  // namespace
+
+BlockNumber sample_blocks(Relation heap, Relation index, IndexInfo *info, BlockNumber wanted,
+                          IndexBuildCallback callback, void *sample, int *in_block) {
+    const BlockNumber blocks = RelationGetNumberOfBlocks(heap);
+    const BlockNumber count = std::min(blocks, wanted);
+    for (BlockNumber i = 0; i < count; i++) {
+        CHECK_FOR_INTERRUPTS();
+        *in_block = 0;
+        auto block = static_cast<BlockNumber>(uint64_t{i} * blocks / count);
+        table_index_build_range_scan(heap, index, info, false, false, false, block, 1, callback,
+                                     sample, nullptr);
+    }
+    return count;
+}
 
 IndexBuildResult *am_build(Relation heap, Relation index, IndexInfo *info) {
     if (RelationGetNumberOfBlocks(index) != 0)

@@ -27,6 +27,17 @@ enum BuildPhase : int64 {
     kPhaseRegions,
 };
 
+// The core's Poll.
+inline void check_for_interrupts() { CHECK_FOR_INTERRUPTS(); }
+
+// What a sample takes of one block at most: a block of TOASTed vectors holds many rows.
+inline constexpr int kSampleRowsPerBlock = 16;
+
+// Shows `callback` the rows of `wanted` blocks of the table (or all), evenly spread, with `sample` as
+// its last argument; *in_block is 0 before each block. Returns how many blocks they were.
+BlockNumber sample_blocks(Relation heap, Relation index, IndexInfo *info, BlockNumber wanted,
+                          IndexBuildCallback callback, void *sample, int *in_block);
+
 enum class BuildStage : int { kMemory, kFull, kWriting, kPages };
 
 // In shared memory for a parallel build; dim floats of the centre follow it.

@@ -5,8 +5,6 @@ namespace hnsw::pg {
 
 namespace {
 
-void check_for_interrupts() { CHECK_FOR_INTERRUPTS(); }
-
 // Appends pages to the new index. They are not logged: the leader logs the whole fork at the end.
 class ForkWriter final : public core::BulkWriter {
 public:

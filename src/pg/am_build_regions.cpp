@@ -9,13 +9,10 @@ namespace hnsw::pg {
 namespace {
 
 // The sample that regions are fitted to: so many rows per region where the table has them, from so
-// many blocks at least and no more than so many rows of one.
+// many blocks at least.
 constexpr double kSampleRowsPerRegion = 96;
 constexpr double kMinSampleRows = 1024;
 constexpr BlockNumber kMinSampleBlocks = 128;
-constexpr double kSampleRowsPerBlock = 16;
-
-void check_for_interrupts() { CHECK_FOR_INTERRUPTS(); }
 
 // A temporary file; the resource owner closes it if the build fails.
 class FileSpool final : public core::Spool {
@@ -67,7 +64,7 @@ struct RegionSample {
     std::pmr::vector<float> *values;
     uint32_t dim;
     size_t most;  // floats
-    double in_block;
+    int in_block;
     MemoryContext row;
 };
 
@@ -111,16 +108,10 @@ void fit_regions(MemoryContext context, Relation heap, Relation index, IndexInfo
         0,
         AllocSetContextCreate(context, "hnsw sample row", ALLOCSET_DEFAULT_SIZES)};
     const BlockNumber blocks = RelationGetNumberOfBlocks(heap);
-    const double per_block = std::min(kSampleRowsPerBlock, std::max(1.0, rows / blocks));
+    const double per_block = std::min<double>(kSampleRowsPerBlock, std::max(1.0, rows / blocks));
     const auto looked_at = static_cast<BlockNumber>(
         std::min<double>(blocks, std::max<double>(kMinSampleBlocks, wanted / per_block)));
-    for (BlockNumber i = 0; i < looked_at; i++) {
-        CHECK_FOR_INTERRUPTS();
-        sample.in_block = 0;
-        auto block = static_cast<BlockNumber>(uint64_t{i} * blocks / looked_at);
-        table_index_build_range_scan(heap, index, info, false, false, false, block, 1,
-                                     sample_callback, &sample, nullptr);
-    }
+    sample_blocks(heap, index, info, looked_at, sample_callback, &sample, &sample.in_block);
     regions->fit(values, plan.regions, plan.copied, check_for_interrupts);
 }
 
