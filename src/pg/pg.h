@@ -39,6 +39,7 @@ extern "C" {
 //
 #include "access/amapi.h"
 #include "access/amvalidate.h"
+#include "access/detoast.h"
 #include "access/genam.h"
 #include "access/generic_xlog.h"
 #include "access/heapam.h"

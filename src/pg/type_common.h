@@ -8,6 +8,7 @@
 
 #include "pg/guard.h"
 #include "pg/pg.h"
+#include "pg/toast_cache.h"
 #include "vec/dense.h"
 #include "vec/text.h"
 
@@ -53,16 +54,18 @@ inline void recv_element(StringInfo buf, float &x) { x = pq_getmsgfloat4(buf); }
 
 }  // namespace detail
 
-// An argument of type E, detoasted and proven to be a vector. The copy that detoasting made is
-// freed at the end of the scope: comparators run thousands of times in one context.
+// An argument of type E, detoasted and proven to be a vector. A copy that detoasting made here is
+// freed at the end of the scope: comparators run thousands of times in one context. One fetched from a
+// TOAST table belongs to toast_cache.h.
 template <typename E>
 class VectorArg {
 public:
     static constexpr bool kAbandonable = true;
 
     VectorArg(FunctionCallInfo fcinfo, int arg)
-        : original_(DatumGetPointer(fcinfo->args[arg].value)),
-          datum_(PG_DETOAST_DATUM(fcinfo->args[arg].value)) {
+        : original_(reinterpret_cast<varlena *>(DatumGetPointer(fcinfo->args[arg].value))),
+          cached_(VARATT_IS_EXTERNAL_ONDISK(original_)),
+          datum_(cached_ ? fetch_toasted(original_) : pg_detoast_datum(original_)) {
         std::span<const std::byte> payload(reinterpret_cast<std::byte *>(VARDATA(datum_)),
                                            VARSIZE(datum_) - VARHDRSZ);
         auto view = vec::view_payload<E>(payload);
@@ -71,7 +74,7 @@ public:
         view_ = *view;
     }
     ~VectorArg() {
-        if (reinterpret_cast<Pointer>(datum_) != original_)
+        if (datum_ != original_ && !cached_)
             pfree(datum_);
     }
     VectorArg(const VectorArg &) = delete;
@@ -81,7 +84,8 @@ public:
     uint32_t dim() const { return view_.dim; }
 
 private:
-    Pointer original_;
+    varlena *original_;
+    bool cached_;
     varlena *datum_;
     vec::View<E> view_;
 };
