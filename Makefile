@@ -18,6 +18,7 @@ REGRESS = \
 	type_copy \
 	type_btree_hash \
 	type_matrix \
+	type_toast \
 	type_errors \
 	hnsw_build \
 	hnsw_scan \

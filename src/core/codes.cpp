@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -54,11 +55,17 @@ float to_finite_float(double value) {
  * operators' (simd/kernels.h states theirs): the narrowest tables sum in four lanes. */
 double sum_error(uint32_t dim) { return (dim / 4.0 + 64) * kEpsilon; }
 
+/* In lanes: additions that wait for each other would take longer than the rest of prepare(). */
 double euclidean_norm(const float *x, uint32_t n) {
-    double sum = 0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += double{x[i]} * x[i];
-    return std::sqrt(sum);
+    constexpr uint32_t kLanes = 8;
+    double sums[kLanes] = {};
+    uint32_t i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+        for (uint32_t lane = 0; lane < kLanes; lane++)
+            sums[lane] += double{x[i + lane]} * x[i + lane];
+    for (; i < n; i++)
+        sums[0] += double{x[i]} * x[i];
+    return std::sqrt(std::accumulate(sums, sums + kLanes, 0.0));
 }
 
 }  // namespace
@@ -155,8 +162,9 @@ void Space::prepare(const float *value, Query *query) const {
     if (metric_ == Metric::kCosine) {
         query->zero = query->norm == 0;
         if (!query->zero) {
+            const double scale = 1 / query->norm;
             for (float &x : query->value)
-                x = static_cast<float>(x / query->norm);
+                x = static_cast<float>(x * scale);
             query->norm = 1;
         }
     }

@@ -50,7 +50,8 @@ Datum make_float4_array(std::span<const float> values);
 Datum hash_floats(std::span<float> values, bool extended, uint64 seed);
 
 inline void send_element(StringInfo buf, float x) { pq_sendfloat4(buf, x); }
-inline void recv_element(StringInfo buf, float &x) { x = pq_getmsgfloat4(buf); }
+// Reads elements, each in network byte order.
+void recv_elements(StringInfo buf, std::span<float> out);
 
 }  // namespace detail
 
@@ -174,10 +175,14 @@ Datum type_recv(FunctionCallInfo fcinfo) {
         ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
                         errmsg("expected unused to be 0, not %d", unused)));
     NewVector<E> v(static_cast<uint32_t>(dim));
-    for (int i = 0; i < dim; i++) {
-        detail::recv_element(buf, v.data[i]);
-        detail::check_element(E::widen(v.data[i]), E::kName);
-    }
+    const std::span<typename E::Element> elements(v.data, static_cast<size_t>(dim));
+    detail::recv_elements(buf, elements);
+    bool finite = true;
+    for (auto element : elements)
+        finite &= std::isfinite(E::widen(element));
+    if (!finite)
+        for (auto element : elements)
+            detail::check_element(E::widen(element), E::kName);
     return v.result;
 }
 

@@ -1,0 +1,42 @@
+-- Vectors stored out of line: each is fetched once for the calls that follow, and always the right one.
+CREATE FUNCTION wide(n float8) RETURNS vector LANGUAGE sql IMMUTABLE AS
+$$ SELECT array(SELECT sin(n * 7 + i)::real FROM generate_series(1, 1500) i)::vector $$;
+CREATE TABLE t (id int PRIMARY KEY, e vector(1500));
+INSERT INTO t SELECT n, wide(n) FROM generate_series(1, 60) n;
+SELECT pg_relation_size(reltoastrelid) > 60 * 6000 AS out_of_line FROM pg_class WHERE relname = 't';
+CREATE INDEX ON t USING hnsw (e vector_l2_ops);
+
+-- More rows than are kept, their distances computed for the order and for the target list.
+SET enable_seqscan = off;
+SET enable_sort = off;
+CREATE TABLE by_index AS
+SELECT id, e <-> wide(3.5) AS d, l2_norm(e) AS norm FROM t ORDER BY e <-> wide(3.5) LIMIT 40;
+RESET enable_sort;
+SET enable_indexscan = off;
+SELECT count(*), bool_and(i.d = wide(t.id) <-> wide(3.5)) AS same_distance,
+       bool_and(i.norm = l2_norm(wide(t.id))) AS same_norm
+FROM by_index i JOIN t USING (id);
+SELECT count(*) FROM (SELECT id FROM t ORDER BY e <-> wide(3.5), id LIMIT 40) s
+JOIN by_index USING (id);
+RESET enable_indexscan;
+RESET enable_seqscan;
+
+-- A row that changes within a transaction, and changes back.
+BEGIN;
+SELECT e <-> wide(1) AS before FROM t WHERE id = 1;
+UPDATE t SET e = wide(2) WHERE id = 1;
+SELECT e <-> wide(1) > 1 AS changed, e <-> wide(2) AS after FROM t WHERE id = 1;
+SAVEPOINT s;
+UPDATE t SET e = wide(3) WHERE id = 1;
+SELECT e <-> wide(3) AS within FROM t WHERE id = 1;
+ROLLBACK TO s;
+SELECT e <-> wide(2) AS again FROM t WHERE id = 1;
+ROLLBACK;
+SELECT e <-> wide(1) AS as_before FROM t WHERE id = 1;
+
+-- An error on the way leaves nothing behind that a later call would take for a vector.
+SELECT e <-> '[1,2]' FROM t WHERE id = 2;
+SELECT e <-> wide(2) AS right_after FROM t WHERE id = 2;
+
+DROP TABLE by_index, t;
+DROP FUNCTION wide;
