@@ -61,6 +61,7 @@ inline void set_keys(core::MemStore &store, const core::DirectoryShape &shape,
 struct FilterCell {
     double hits = 0;
     double rows = 0;
+    double pulled = 0; /* out of the scan, to have these in order */
     double reads = 0;
     double directory = 0;
     double distances = 0;
@@ -93,6 +94,7 @@ inline void run_filtered(FilterBench &bench, core::Scan &scan, core::Stats &stat
         while (given < kK && !waiting.empty() && waiting.front() <= row.bound)
             give();
         const size_t r = row_of(row.tid);
+        cell.pulled++;
         if (key[r] >= matching)
             continue;
         waiting.push_back(distance(bench.metric, query, bench.base.row(r), bench.base.dim));
@@ -164,8 +166,9 @@ inline void run_filters(FilterBench bench) {
     core::Index index(bench.store, memory);
     core::Scan scan(index, {memory, &stats}, bench.sorter);
     const size_t n = bench.base.rows();
-    std::printf("%-10s %6s %-13s %7s %6s %8s %7s %8s %8s %8s  %s\n", "filter", "share", "strategy",
-                "recall", "rows", "reads", "direct.", "distances", "us", "median", "chosen");
+    std::printf("%-10s %6s %-13s %7s %6s %7s %8s %7s %8s %8s %8s  %s\n", "filter", "share",
+                "strategy", "recall", "rows", "pulled", "reads", "direct.", "distances", "us",
+                "median", "chosen");
     for (const char *kind : {"random", "correlated", "anti"}) {
         std::vector<std::vector<FilterCell>> cells(
             std::size(kShares), std::vector<FilterCell>(bench.strategies.size()));
@@ -217,10 +220,10 @@ inline void run_filters(FilterBench bench) {
                 const auto times = static_cast<double>(cell.seconds.size());
                 std::sort(cell.seconds.begin(), cell.seconds.end());
                 std::printf(
-                    "%-10s %5.1f%% %-13s %7.3f %6.2f %8.0f %7.0f %8.0f %8.0f %8.0f ", kind,
+                    "%-10s %5.1f%% %-13s %7.3f %6.2f %7.1f %8.0f %7.0f %8.0f %8.0f %8.0f ", kind,
                     kShares[s] * 100, name_of(bench.strategies[i]), cell.hits / times / kK,
-                    cell.rows / times, cell.reads / times, cell.directory / times,
-                    cell.distances / times,
+                    cell.rows / times, cell.pulled / times, cell.reads / times,
+                    cell.directory / times, cell.distances / times,
                     std::accumulate(cell.seconds.begin(), cell.seconds.end(), 0.0) / times * 1e6,
                     cell.seconds[cell.seconds.size() / 2] * 1e6);
                 for (size_t c = 0; c < 6; c++)

@@ -98,6 +98,18 @@ public:
             bound_ = entries_.back().distance;
     }
 
+    /* Calls take(entry) with every candidate that still waits, in the beam or aside. The beam is of no
+     * use afterwards, until reset(). */
+    template <class Take>
+    void hand_over(Take take) {
+        for (const std::pmr::vector<Entry> *part : {&entries_, &spilled_})
+            for (const Entry &entry : *part)
+                if (entry.id != kNoNode)
+                    take(entry);
+        entries_.clear();
+        spilled_.clear();
+    }
+
     bool exhausted() const { return spilled_.empty() && peek() == kNoNode; }
     size_t bytes() const { return (entries_.capacity() + spilled_.capacity()) * sizeof(Entry); }
 

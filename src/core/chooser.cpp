@@ -9,27 +9,37 @@ namespace hnsw::core {
 namespace {
 
 /* Costs are in record reads of an unfiltered walk, each with the estimates of all its neighbours. */
-constexpr double kExactRead = 0.35;    /* own distance only */
-constexpr double kDirectoryRead = 0.4; /* a page of the directory tested whole */
-constexpr double kTestingRead = 1.25;  /* a read whose neighbours are all tested */
+constexpr double kExactRead = 0.4;     /* own distance only */
+constexpr double kDirectoryRead = 1.0; /* a page of the directory tested whole */
+constexpr double kTestingRead = 1.5;   /* a read whose neighbours are all tested */
 constexpr double kEntryRead = 0.12;    /* a page of which one entry is tested */
 constexpr double kNeighbours = 28;
 
-/* Nodes of any kind that a walk covers, per ef. */
-constexpr double kWidth = 1.0;
+/* kPreFilter: matching nodes that the beam is to have, per ef, and records it reads for each node of
+ * its width. */
+constexpr double kBeamMatches = 0.2;
+constexpr double kBeamReads = 0.85;
 
-/* Matching nodes a walk covers, per ef, and records it reads for each (random filters). */
+/* What is known of all nodes weighs as much as so many nodes near the query. */
+constexpr double kPrior = 8;
+
+/* The other walks: matching nodes a walk covers, per ef, and records it reads for each (random filters);
+ * of any kind it covers ef. */
 struct WalkModel {
     double matches;
     double reads;          /* per matching node covered */
     double reads_by_share; /* the same, over the share of nodes that match */
 };
-constexpr WalkModel kPreFilterModel = {0.25, 0, 3.0};
-constexpr WalkModel kPenalisedModel = {1.0, 2.0, 0.23};
-constexpr WalkModel kFilterFirstModel = {0.85, 7.8, 0};
+constexpr WalkModel kPenalisedModel = {0.75, 2.0, 0.23};
+constexpr WalkModel kFilterFirstModel = {0.8, 7.8, 0};
 
 double share_of(const FilterFacts &facts) {
     return facts.nodes <= 0 ? 1 : std::clamp(facts.matching / facts.nodes, 1e-9, 1.0);
+}
+
+/* The same of the nodes near the query, from those seen so far. */
+double near_share(const FilterFacts &facts) {
+    return (facts.matched + kPrior * share_of(facts)) / (facts.seen + kPrior);
 }
 
 /* Testing so many nodes anywhere in the index, one by one or (what they lie close) page by page. */
@@ -41,18 +51,31 @@ double cost_of_tests(const FilterFacts &facts, double tests) {
     return std::min(touched * kDirectoryRead, tests * kEntryRead);
 }
 
+/* Matching nodes that a walk is to find. */
+uint32_t matches_for(const FilterFacts &facts, double per_ef) {
+    return static_cast<uint32_t>(std::ceil(std::max(facts.ef * per_ef, kMatchesPerRow * facts.k)));
+}
+
+Choice beam_plan(const FilterFacts &facts, Choice choice) {
+    choice.strategy = Strategy::kPreFilter;
+    choice.matches = matches_for(facts, kBeamMatches);
+    const double width =
+        std::max<double>(facts.ef, choice.matches / near_share(facts) / facts.cover);
+    choice.width = static_cast<uint32_t>(std::ceil(std::min(width, facts.nodes + 1)));
+    const double reads = std::max(0.0, kBeamReads * choice.width - facts.reads);
+    choice.expected_cost = reads + cost_of_tests(facts, reads);
+    return choice;
+}
+
 Choice walk_plan(Strategy strategy, const WalkModel &model, const FilterFacts &facts,
                  Choice choice) {
-    const double share = share_of(facts);
+    const double share = std::min(share_of(facts), near_share(facts));
     choice.strategy = strategy;
-    choice.width = static_cast<uint32_t>(std::ceil(facts.ef * kWidth));
-    choice.matches =
-        static_cast<uint32_t>(std::ceil(std::max(facts.ef * model.matches, 1.1 * facts.k)));
+    choice.width = facts.ef;
+    choice.matches = matches_for(facts, model.matches);
     const double reads = std::max<double>(
         2.0 * choice.width, choice.matches * (model.reads + model.reads_by_share / share));
-    const bool tests_all = strategy != Strategy::kPreFilter;
-    choice.expected_cost = reads * (tests_all ? kTestingRead : 1) +
-                           cost_of_tests(facts, tests_all ? reads * kNeighbours : reads);
+    choice.expected_cost = reads * kTestingRead + cost_of_tests(facts, reads * kNeighbours);
     return choice;
 }
 
@@ -77,7 +100,7 @@ Choice plan(Strategy strategy, const FilterFacts &facts) {
             return choice;
         case Strategy::kAuto:
         case Strategy::kPreFilter:
-            choice = walk_plan(Strategy::kPreFilter, kPreFilterModel, facts, choice);
+            choice = beam_plan(facts, choice);
             choice.reason = "many rows match";
             return choice;
         case Strategy::kPostFilter:

@@ -13,21 +13,28 @@ enum class Strategy : uint8_t {
     kExact,       /* distances of all matching rows */
     kFilterFirst, /* ACORN-1: only matching nodes are scored, two hops over the others */
     kPenalised,   /* nodes that do not match enter the beam with their estimate raised */
-    kPreFilter,   /* the graph is walked as ever, only matching nodes are returned */
+    kPreFilter,   /* the plain search, whose nodes are tested as they leave */
     kPostFilter,  /* the ordered stream is filtered by whoever reads it */
 };
 
 /* Below this share of the nodes, two hops do not connect those that match at random. */
-inline constexpr double kConnectedShare = 0.03;
+inline constexpr double kConnectedShare = 0.04;
+
+/* Matching nodes that a search is to find, at least, for every row wanted. */
+inline constexpr double kMatchesPerRow = 1.1;
 
 /* What the choice depends on. */
 struct FilterFacts {
     double nodes = 0;      /* in the graph */
     double matching = 0;   /* of them, as estimated or counted */
     bool counted = false;  /* `matching` is a count, not an estimate */
+    double seen = 0;       /* nodes near the query that a search has come to so far... */
+    double matched = 0;    /* ...and of them, those that match */
+    double reads = 0;      /* records it has read for them */
+    double cover = 0.45;   /* nodes a beam finds for sure, per node of its width */
     bool prefilter = true; /* nodes can be tested before their rows are fetched */
     uint32_t k = 10;       /* rows wanted */
-    uint32_t ef = 40;      /* ef_search times the beam factor */
+    uint32_t ef = 40;      /* width of the plain beam: ef_search times the beam factor */
     uint32_t dim = 0;      /* padded dimensions */
     uint32_t records_per_page = 1;
     uint32_t directory_pages = 0; /* of the index; 0: matching rows are at hand already */
@@ -38,7 +45,7 @@ struct Choice {
     const char *reason = "";  /* for EXPLAIN: a short phrase, static */
     uint32_t width = 0;       /* nodes a walk covers before it may end, of any kind... */
     uint32_t matches = 0;     /* ...and nodes that match */
-    double expected_cost = 0; /* in record reads of an unfiltered search */
+    double expected_cost = 0; /* still to come, in record reads of an unfiltered search */
     double exact_cost = 0;    /* the same of kExact */
 };
 

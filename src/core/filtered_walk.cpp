@@ -51,7 +51,7 @@ void NearestDistances::add(float distance) {
     }
 }
 
-FilteredWalk::FilteredWalk(Index &index, const Context &context)
+FilteredWalk::FilteredWalk(Index &index, const Context &context, PageGraph &graph)
     : index_(index),
       context_(context),
       near_(context.memory),
@@ -60,8 +60,8 @@ FilteredWalk::FilteredWalk(Index &index, const Context &context)
       all_(context.memory),
       matching_(context.memory),
       cross_(context.memory),
-      visited_(context.memory),
-      seen_(context.memory),
+      visited_(graph.visited()),
+      seen_(graph.seen()),
       record_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
       neighbour_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
       ids_(context.memory),
@@ -84,14 +84,15 @@ FilteredWalk::Candidate FilteredWalk::pop(Heap &heap) {
 
 size_t FilteredWalk::bytes() const {
     return (near_.capacity() + far_.capacity() + bridges_.capacity()) * sizeof(Candidate) +
-           all_.bytes() + matching_.bytes() + visited_.bytes() + seen_.bytes();
+           all_.bytes() + matching_.bytes();
 }
 
-void FilteredWalk::begin(const Query &query, EntryPoint from, PassMap &map, Strategy strategy,
-                         size_t width, size_t matches, size_t visited_budget) {
+void FilteredWalk::begin(const Query &query, PassMap &map, Strategy strategy, size_t width,
+                         size_t matches) {
     query_ = &query;
     map_ = &map;
     strategy_ = strategy;
+    sorted_out_ = false;
     all_.reset(width);
     matching_.reset(matches);
     reads_ = 0;
@@ -100,12 +101,12 @@ void FilteredWalk::begin(const Query &query, EntryPoint from, PassMap &map, Stra
     near_.clear();
     far_.clear();
     bridges_.clear();
-    const uint64_t addresses = uint64_t{index_.store().size()} * index_.layouts().base.per_page;
-    visited_.reset(addresses, visited_budget);
-    if (!index_.space().has_codes())
-        seen_.reset(addresses, visited_budget);
-    if (from.id != kNoNode)
-        push(near_, {from.distance, from.id});
+}
+
+void FilteredWalk::add_expanded(float distance, bool match) {
+    all_.add(distance);
+    if (match)
+        matching_.add(distance);
 }
 
 void FilteredWalk::widen() {
@@ -116,14 +117,20 @@ void FilteredWalk::widen() {
     std::make_heap(near_.begin(), near_.end(), Farther{});
 }
 
-void FilteredWalk::change(Strategy strategy, size_t matches) {
-    strategy_ = strategy;
+void FilteredWalk::change_to_filter_first(size_t matches) {
+    strategy_ = Strategy::kFilterFirst;
+    sorted_out_ = false;
     matching_.widen(std::max(matches, matching_.width()));
     near_.insert(near_.end(), far_.begin(), far_.end());
     far_.clear();
+}
+
+/* Candidates that were taken up without a look at the filter go where they belong. */
+void FilteredWalk::sort_out() {
+    sorted_out_ = true;
     const auto failing = std::partition(near_.begin(), near_.end(),
                                         [this](const Candidate &c) { return map_->passes(c.id); });
-    if (strategy == Strategy::kFilterFirst) {
+    if (strategy_ == Strategy::kFilterFirst) {
         bridges_.assign(failing, near_.end());
         near_.erase(failing, near_.end());
         std::make_heap(bridges_.begin(), bridges_.end(), Farther{});
@@ -136,6 +143,8 @@ void FilteredWalk::change(Strategy strategy, size_t matches) {
 
 bool FilteredWalk::run(MatchSink &sink, uint64_t read_limit, size_t byte_limit) {
     cut_short_ = false;
+    if (!sorted_out_)
+        sort_out();
     while (step(sink)) {
         if (++until_poll_ >= kHopsPerPoll) {
             until_poll_ = 0;
@@ -149,12 +158,22 @@ bool FilteredWalk::run(MatchSink &sink, uint64_t read_limit, size_t byte_limit) 
     return true;
 }
 
+/* The next candidate, unless this hop finds a nearer one. */
+void FilteredWalk::prefetch(const Heap &heap) {
+    const RecordLayout &layout = record_.layout();
+    if (!heap.empty() && layout.parts == 1)
+        index_.store().prefetch_cached(
+            layout.block_of(heap.front().id),
+            kPageHeaderBytes + layout.slot_of(heap.front().id) * layout.bytes, layout.bytes);
+}
+
 /* Expands the next candidate. False: none is nearer than the bound. */
 bool FilteredWalk::step(MatchSink &sink) {
     if (!near_.empty() && !(near_.front().key > bound())) {
         const Candidate next = pop(near_);
         if (!visited_.insert(next.id))
             return true;
+        prefetch(near_);
         const bool pass = map_->passes(next.id);
         if (expand(next.id, pass, sink) && strategy_ == Strategy::kFilterFirst)
             cross(sink);
@@ -164,6 +183,7 @@ bool FilteredWalk::step(MatchSink &sink) {
     if (bridges_.empty() || matching_.full())
         return false;
     const Candidate next = pop(bridges_);
+    prefetch(bridges_);
     if (visited_.insert(next.id))
         expand(next.id, false, sink);
     return true;
@@ -244,7 +264,7 @@ void FilteredWalk::take(uint32_t n, bool is_bridge) {
         if (ids_[i] == kNoNode || !(key < std::numeric_limits<float>::infinity()) ||
             visited_.contains(ids_[i]))
             continue;
-        if (strategy_ != Strategy::kPreFilter && !map_->passes(ids_[i])) {
+        if (!map_->passes(ids_[i])) {
             if (filter_first) {
                 if (is_bridge)
                     push(bridges_, {key, ids_[i]});

@@ -1,16 +1,17 @@
 /*
- * The walk of a filtered search over layer 0: candidates to expand in a heap by estimated distance, and
- * the `width` nearest matching nodes found so far.  It ends when the nearest candidate is farther than
- * the farthest of them.  The strategies differ in what becomes of neighbours that fail the filter:
+ * The walks of a filtered search that treat neighbours unlike for failing the filter: candidates to
+ * expand lie in a heap by estimated distance; a walk ends when the nearest of them is farther than the
+ * `width` nearest nodes found and the `matches` nearest of those that match.
  *
- *   kPreFilter    they are candidates as any other
- *   kPenalised    they are candidates whose estimate is raised, so that they are expanded only when
+ *   kPenalised    failing neighbours are candidates whose estimate is raised, so that they are expanded only when
  *                 nothing better is there
- *   kFilterFirst  they are none, but the nearest few of them are expanded at once (ACORN-1's second
+ *   kFilterFirst  they are no candidates, but the nearest few of them are expanded at once (ACORN-1's second
  *                 hop, arXiv 2403.04871, over few bridges); the others are kept for when no candidate is
  *                 left
  *
- * Whatever the strategy, only nodes that pass are handed out.  docs/filtering.md has measurements.
+ * Only nodes that pass are handed out.  (kPreFilter is the plain search of page_graph.h, whose rows
+ * are tested as they leave.)  A walk begins at layer 0's entry or goes on from such a search, whose
+ * visited set it shares.  docs/filtering.md has measurements.
  */
 #pragma once
 
@@ -69,20 +70,23 @@ private:
 /* One walk at a time; begin() again uses the memory already there. */
 class FilteredWalk {
 public:
-    FilteredWalk(Index &index, const Context &context);
+    FilteredWalk(Index &index, const Context &context, PageGraph &graph);
 
-    /* strategy: kFilterFirst, kPenalised or kPreFilter. The walk covers the `width` nearest nodes it
-     * comes to, and the `matches` nearest of those that match. */
-    void begin(const Query &query, EntryPoint from, PassMap &map, Strategy strategy, size_t width,
-               size_t matches, size_t visited_budget);
+    /* A walk over what graph.visited() has not, without candidates so far. strategy: kFilterFirst or
+     * kPenalised. It covers the `width` nearest nodes it comes to, and the `matches` nearest of those
+     * that match. */
+    void begin(const Query &query, PassMap &map, Strategy strategy, size_t width, size_t matches);
+    /* A candidate to start from. */
+    void add_candidate(float distance, NodeId id) { near_.push_back({distance, id}); }
+    /* A node expanded before begin(), and whether it matches. */
+    void add_expanded(float distance, bool match);
     /* Walks on until the nearest candidate is farther than bound(), or nothing is left to expand. False:
      * reads() came to read_limit or bytes() beyond byte_limit before that. */
     bool run(MatchSink &sink, uint64_t read_limit, size_t byte_limit);
     /* Doubles both widths. */
     void widen();
-    /* Goes on with another strategy, until `matches` matching nodes are covered. From kPreFilter, or
-     * from kPenalised to kFilterFirst. */
-    void change(Strategy strategy, size_t matches);
+    /* Goes on as kFilterFirst, until `matches` matching nodes are covered. */
+    void change_to_filter_first(size_t matches);
 
     /* Internal distance up to which the walk has covered its nodes. */
     float bound() const { return std::max(all_.bound(), matching_.bound()); }
@@ -91,8 +95,7 @@ public:
     /* Records read since begin(), and of those expanded how many had no matching row. */
     uint64_t reads() const { return reads_; }
     uint64_t failed() const { return failed_; }
-    /* Records expanded since begin(). */
-    const VisitedSet &visited() const { return visited_; }
+    /* Without the visited set. */
     size_t bytes() const;
 
 private:
@@ -107,6 +110,8 @@ private:
 
     static void push(Heap &heap, Candidate candidate);
     static Candidate pop(Heap &heap);
+    void sort_out();
+    void prefetch(const Heap &heap);
     bool step(MatchSink &sink);
     bool expand(NodeId id, bool pass, MatchSink &sink);
     void estimate_plain(uint32_t n);
@@ -117,7 +122,8 @@ private:
     Context context_;
     const Query *query_ = nullptr;
     PassMap *map_ = nullptr;
-    Strategy strategy_ = Strategy::kPreFilter;
+    Strategy strategy_ = Strategy::kPenalised;
+    bool sorted_out_ = false; /* candidates are where the strategy wants them */
     uint64_t reads_ = 0;
     uint64_t failed_ = 0;
     bool cut_short_ = false;
@@ -129,8 +135,8 @@ private:
     NearestDistances all_;              /* of the nodes expanded */
     NearestDistances matching_;         /* of those that match */
     std::pmr::vector<Candidate> cross_; /* bridges of the node just expanded */
-    VisitedSet visited_;                /* expanded */
-    VisitedSet seen_;                   /* L1: own distance known */
+    VisitedSet &visited_;               /* expanded */
+    VisitedSet &seen_;                  /* L1: own distance known */
     RecordRef record_;
     RecordRef neighbour_; /* L1 */
     std::pmr::vector<NodeId> ids_;

@@ -90,48 +90,55 @@ EntryPoint PageGraph::search_upper(uint32_t level, EntryPoint from, size_t width
     float distance;
     if (!index_.space().has_codes()) {
         seen_.insert(from.id);
-        if (!evaluate(upper_, from.id, level, nearest, &distance))
+        if (!evaluate(upper_, from.id, level, &distance))
             return {};
         from.distance = distance;
     }
     beam_.push(from.distance, from.id);
-    run(upper_, level, nearest);
+    run(upper_, level, nearest, UINT64_MAX);
     return nearest.best;
 }
 
 void PageGraph::start_base(EntryPoint from, size_t width, bool keep_spilled,
                            size_t visited_budget) {
-    const uint64_t addresses = uint64_t{index_.store().size()} * index_.layouts().base.per_page;
-    visited_.reset(addresses, visited_budget);
-    if (!index_.space().has_codes())
-        seen_.reset(addresses, visited_budget);
+    reset_visited(visited_budget);
     beam_.reset(width, keep_spilled);
     start_ = from;
 }
 
-void PageGraph::run_base(RecordSink &sink) {
+void PageGraph::reset_visited(size_t visited_budget) {
+    const uint64_t addresses = uint64_t{index_.store().size()} * index_.layouts().base.per_page;
+    visited_.reset(addresses, visited_budget);
+    if (!index_.space().has_codes())
+        seen_.reset(addresses, visited_budget);
+}
+
+bool PageGraph::run_base(RecordSink &sink, uint64_t hops) {
     if (start_.id != kNoNode) {
         bool usable = true;
         if (!index_.space().has_codes()) {
             seen_.insert(start_.id);
-            usable = evaluate(base_, start_.id, 0, sink, &start_.distance);
+            usable = evaluate(base_, start_.id, 0, &start_.distance);
         }
         if (usable)
             beam_.push(start_.distance, start_.id);
         start_ = {};
     }
-    run(base_, 0, sink);
+    return run(base_, 0, sink, hops);
 }
 
-void PageGraph::run(RecordRef &record, uint32_t level, RecordSink &sink) {
+bool PageGraph::run(RecordRef &record, uint32_t level, RecordSink &sink, uint64_t hops) {
     Beam::Entry entry;
     while (beam_.pop(&entry)) {
         if (!visited_.insert(entry.id))
             continue;
         prefetch(record, beam_.peek());
-        expand(record, entry.id, level, sink);
+        expand(record, entry, level, sink);
         poll();
+        if (--hops == 0)
+            return false;
     }
+    return true;
 }
 
 /* The next candidate, unless this hop finds a nearer one. */
@@ -156,18 +163,19 @@ bool PageGraph::knows_centre(const RecordView &record) const {
 }
 
 /* Reads a record and pushes its neighbours. False: no record of that layer is there. */
-bool PageGraph::expand(RecordRef &record, NodeId id, uint32_t level, RecordSink &sink) {
+bool PageGraph::expand(RecordRef &record, const Beam::Entry &entry, uint32_t level,
+                       RecordSink &sink) {
     context_.stats->records_read++;
-    if (!record.read(id))
+    if (!record.read(entry.id))
         return false;
     if ((level > 0 && record.view().head().level != level) || !knows_centre(record.view())) {
         record.release();
         return false;
     }
     if (index_.space().has_codes())
-        expand_coded(record, id, sink);
+        expand_coded(record, entry.id, sink);
     else
-        expand_plain(record, sink);
+        expand_plain(record, entry, sink);
     return true;
 }
 
@@ -192,8 +200,9 @@ void PageGraph::expand_coded(RecordRef &record, NodeId id, RecordSink &sink) {
 }
 
 /* Without codes every neighbour's own vector is read, once. */
-void PageGraph::expand_plain(RecordRef &record, RecordSink &sink) {
+void PageGraph::expand_plain(RecordRef &record, const Beam::Entry &entry, RecordSink &sink) {
     const RecordView &view = record.view();
+    sink.visit(entry.id, view, entry.distance);
     const uint32_t n = view.count();
     const uint32_t level = &record == &upper_ ? view.head().level : 0;
     std::memcpy(ids_.data(), view.ids(), n * sizeof(NodeId));
@@ -202,15 +211,14 @@ void PageGraph::expand_plain(RecordRef &record, RecordSink &sink) {
     for (uint32_t i = 0; i < n; i++) {
         float distance;
         if (ids_[i] != kNoNode && seen_.insert(ids_[i]) &&
-            evaluate(neighbour, ids_[i], level, sink, &distance))
+            evaluate(neighbour, ids_[i], level, &distance))
             beam_.push(distance, ids_[i]);
         poll();
     }
 }
 
 /* Own distance of a record that is not expanded (yet). */
-bool PageGraph::evaluate(RecordRef &record, NodeId id, uint32_t level, RecordSink &sink,
-                         float *distance) {
+bool PageGraph::evaluate(RecordRef &record, NodeId id, uint32_t level, float *distance) {
     context_.stats->records_read++;
     if (!record.read(id))
         return false;
@@ -219,7 +227,6 @@ bool PageGraph::evaluate(RecordRef &record, NodeId id, uint32_t level, RecordSin
     if (usable) {
         *distance = index_.space().distance(*query_, sq8_of(record.view()));
         context_.stats->distances++;
-        sink.visit(id, record.view(), *distance);
     }
     record.release();
     return usable;

@@ -17,7 +17,7 @@
 
 namespace hnsw::core {
 
-/* What a search does with each layer-0 record whose own distance it has computed. Called with the
+/* What a search does with each record it expands. Called with the
  * record's page latched: copy and return; no poll, no other page. */
 class RecordSink {
 public:
@@ -49,19 +49,26 @@ public:
 
     /* Layer 0: starts a beam of `width`, and goes on until it is expanded whole. */
     void start_base(EntryPoint from, size_t width, bool keep_spilled, size_t visited_budget);
-    /* Expands the beam until nothing in it waits. */
-    void run_base(RecordSink &sink);
+    /* Expands the beam until nothing in it waits, or `hops` records are expanded: then false. */
+    bool run_base(RecordSink &sink, uint64_t hops = UINT64_MAX);
+    /* Empties visited() and seen(), for a walk of layer 0. */
+    void reset_visited(size_t visited_budget);
     Beam &beam() { return beam_; }
+    const Beam &beam() const { return beam_; }
+    /* Expanded records. */
     VisitedSet &visited() { return visited_; }
+    const VisitedSet &visited() const { return visited_; }
+    /* L1: records whose own distance was computed, to expand them if the beam comes to them. */
+    VisitedSet &seen() { return seen_; }
 
 private:
     struct Nearest;
 
-    bool expand(RecordRef &record, NodeId id, uint32_t level, RecordSink &sink);
+    bool expand(RecordRef &record, const Beam::Entry &entry, uint32_t level, RecordSink &sink);
     void expand_coded(RecordRef &record, NodeId id, RecordSink &sink);
-    void expand_plain(RecordRef &record, RecordSink &sink);
-    bool evaluate(RecordRef &record, NodeId id, uint32_t level, RecordSink &sink, float *distance);
-    void run(RecordRef &record, uint32_t level, RecordSink &sink);
+    void expand_plain(RecordRef &record, const Beam::Entry &entry, RecordSink &sink);
+    bool evaluate(RecordRef &record, NodeId id, uint32_t level, float *distance);
+    bool run(RecordRef &record, uint32_t level, RecordSink &sink, uint64_t hops);
     bool knows_centre(const RecordView &record) const;
     void prefetch(const RecordRef &record, NodeId id);
     void poll();

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "simd/key_kernels.h"
+
 namespace hnsw::core {
 
 namespace {
@@ -14,28 +16,13 @@ constexpr uint8_t kTouches = 3;
 constexpr uint8_t kTouchesOfRows = 16;
 
 /* Lists up to this long are compared key by key rather than searched. */
-constexpr size_t kFewKeys = 4;
+constexpr size_t kFewKeys = 8;
 
-/* Clears the bits of entries that fail the test. Eight at a time, with constant shifts: directory pages
- * have multiples of eight. Words that are clear already are left out. */
-template <class Test>
-void keep_if(uint64_t *bits, uint32_t entries, Test test) {
-    for (uint32_t word = 0; word * 64 < entries; word++) {
-        if (bits[word] == 0)
-            continue;
-        const uint32_t end = std::min(entries - word * 64, 64u);
-        uint64_t met = 0;
-        for (uint32_t i = 0; i < end; i += 8) {
-            const uint32_t at = word * 64 + i;
-            uint32_t eight = test(at);
-#pragma GCC unroll 8
-            for (uint32_t j = 1; j < 8; j++)
-                eight |= uint32_t{test(at + j)} << j;
-            met |= uint64_t{eight} << i;
-        }
-        bits[word] &= met;
-    }
-}
+/* Of each column of the next page so much is asked for; the processor goes on by itself. */
+constexpr uint32_t kPrefetchBytes = 512;
+
+/* Rows that a lossy block of a TidSet is thought to hold. */
+constexpr double kRowsPerLossyBlock = 50;
 
 /* Which flags an entry must have and must not have, for it to be live and for what conditions say about
  * NULLs. */
@@ -50,51 +37,56 @@ struct FlagTest {
     }
 };
 
-/* What the condition says about keys; NULLs have been seen to. */
-void keep_matching(const Condition &condition, const DirectoryView &view, uint32_t entries,
+/* Calls test(i) for every bit i that is set, and clears those for which it is false. */
+template <class Test>
+void keep_each(uint64_t *bits, uint32_t words, Test test) {
+    for (uint32_t word = 0; word < words; word++)
+        for (uint64_t rest = bits[word]; rest != 0; rest &= rest - 1) {
+            const auto at = static_cast<uint32_t>(std::countr_zero(rest));
+            if (!test(word * 64 + at))
+                bits[word] &= ~(uint64_t{1} << at);
+        }
+}
+
+/* Clears the bits of entries whose keys fail the condition; NULLs have been seen to. */
+void keep_matching(const Condition &condition, const uint64_t *keys, uint32_t entries,
                    uint64_t *bits) {
     using Kind = Condition::Kind;
-    const uint64_t *keys = view.keys(condition.attribute);
-    const uint64_t low = condition.low;
+    const simd::KeyKernels &kernels = simd::key_kernels();
     const std::span<const uint64_t> list = condition.keys;
     switch (condition.kind) {
-        case Kind::kRange: {
-            if (low > condition.high) {
+        case Kind::kRange:
+            if (condition.low > condition.high)
                 std::fill_n(bits, (entries + 63) / 64, 0);
-                return;
-            }
-            const uint64_t width = condition.high - low;
-            keep_if(bits, entries, [=](uint32_t i) { return keys[i] - low <= width; });
+            else
+                kernels.keep_range(keys, entries, condition.low, condition.high - condition.low,
+                                   bits);
             return;
-        }
         case Kind::kAnyOf:
             if (list.size() <= kFewKeys)
-                keep_if(bits, entries, [=](uint32_t i) {
-                    bool met = false;
-                    for (uint64_t key : list)
-                        met |= keys[i] == key;
-                    return met;
-                });
+                kernels.keep_any_of(keys, entries, list.data(), static_cast<uint32_t>(list.size()),
+                                    bits);
             else
-                keep_if(bits, entries, [=](uint32_t i) {
+                keep_each(bits, (entries + 63) / 64, [=](uint32_t i) {
                     return std::binary_search(list.begin(), list.end(), keys[i]);
                 });
             return;
         case Kind::kAllBits:
-            keep_if(bits, entries, [=](uint32_t i) { return (keys[i] & low) == low; });
+            kernels.keep_any_bits(keys, entries, &condition.low, 1, bits);
             return;
         case Kind::kAnyBits:
-            keep_if(bits, entries, [=](uint32_t i) {
-                bool met = false;
-                for (uint64_t key : list)
-                    met |= (keys[i] & key) == key;
-                return met;
-            });
+            kernels.keep_any_bits(keys, entries, list.data(), static_cast<uint32_t>(list.size()),
+                                  bits);
             return;
         case Kind::kIsNull:
         case Kind::kIsNotNull:
             return;
     }
+}
+
+bool reads_keys(const Condition &condition) {
+    return condition.kind != Condition::Kind::kIsNull &&
+           condition.kind != Condition::Kind::kIsNotNull;
 }
 
 }  // namespace
@@ -131,7 +123,7 @@ bool PassMap::find_out(NodeId id) {
     const uint32_t number = (id - shape_.per_page) / span_;
     if (number < touches_.size() && (filter_.rows == nullptr || ++touches_[number] == kTouches)) {
         PageBits bits;
-        evaluate(number, &bits);
+        evaluate(number, true, &bits);
         keep(number, bits);
         const uint32_t entry = id - first_of(number);
         return (bits.pass[entry / 64] >> (entry % 64) & 1) != 0;
@@ -154,44 +146,41 @@ bool PassMap::find_out(NodeId id) {
     return pass;
 }
 
-void PassMap::evaluate(uint32_t number, PageBits *out) {
+/* Tests all entries of a page; those of the set of rows only if asked to. */
+void PassMap::evaluate(uint32_t number, bool test_rows, PageBits *out) {
     std::fill_n(out->pass, kPageWords, 0);
     out->used = 0;
     PageRef page;
     DirectoryView view;
     if (!open(number, &page, &view))
         return;
+    const simd::KeyKernels &kernels = simd::key_kernels();
     /* Entries behind the last one are unused: as many as make the number a multiple of eight. */
     const uint32_t entries = (span_ + 7) / 8 * 8;
     const uint32_t words = (span_ + 63) / 64;
-    const uint16_t *flags = view.flags();
-    uint16_t any = 0;
-    for (uint32_t i = 0; i < entries; i++) {
-        any |= flags[i];
-        out->used += flags[i] >> 8 & 1;
-    }
-    uint64_t many[kPageWords] = {};
-    if ((any & kEntryMany) != 0) {
-        std::fill_n(many, words, ~uint64_t{0});
-        constexpr uint16_t kBoth = kEntryUsed | kEntryMany;
-        keep_if(many, entries, [=](uint32_t i) { return (flags[i] & kBoth) == kBoth; });
-    }
+    uint64_t used[kPageWords];
+    std::fill_n(used, words, ~uint64_t{0});
+    kernels.keep_flags(view.flags(), entries, kEntryUsed, kEntryUsed, used);
+    uint64_t many[kPageWords];
+    std::copy_n(used, words, many);
+    kernels.keep_flags(view.flags(), entries, kEntryMany, kEntryMany, many);
     const FlagTest wanted(filter_.conditions);
     if ((wanted.set & wanted.clear) == 0) {
-        const uint16_t mask = wanted.set | wanted.clear;
-        std::fill_n(out->pass, words, ~uint64_t{0});
-        keep_if(out->pass, entries, [=](uint32_t i) { return (flags[i] & mask) == wanted.set; });
+        std::copy_n(used, words, out->pass);
+        if ((wanted.set | wanted.clear) != kEntryUsed)
+            kernels.keep_flags(view.flags(), entries, wanted.set | wanted.clear, wanted.set,
+                               out->pass);
         for (const Condition &condition : filter_.conditions)
-            keep_matching(condition, view, entries, out->pass);
+            keep_matching(condition, view.keys(condition.attribute), entries, out->pass);
     }
-    const StoredTid *tids = view.tids();
+    if (test_rows && filter_.rows != nullptr) {
+        for (uint32_t word = 0; word < words; word++)
+            out->pass[word] &= ~many[word];
+        keep_each(out->pass, words,
+                  [&](uint32_t i) { return filter_.rows->contains(view.tids()[i].tid()); });
+    }
     for (uint32_t word = 0; word < words; word++) {
-        if (filter_.rows != nullptr)
-            for (uint64_t rest = out->pass[word] & ~many[word]; rest != 0; rest &= rest - 1) {
-                const uint32_t i = word * 64 + static_cast<uint32_t>(std::countr_zero(rest));
-                if (!filter_.rows->contains(tids[i].tid()))
-                    out->pass[word] &= ~(rest & (~rest + 1));
-            }
+        out->used += static_cast<uint32_t>(std::popcount(used[word]));
         out->pass[word] |= many[word];
     }
 }
@@ -216,12 +205,26 @@ void PassMap::keep(uint32_t number, const PageBits &bits) {
 }
 
 void PassMap::matching_of(uint32_t number, std::pmr::vector<NodeId> &out) {
+    prefetch(number + 1);
     PageBits bits;
-    evaluate(number, &bits);
+    evaluate(number, true, &bits);
     for (uint32_t word = 0; word * 64 < span_; word++)
         for (uint64_t rest = bits.pass[word]; rest != 0; rest &= rest - 1)
             out.push_back(first_of(number) + word * 64 +
                           static_cast<uint32_t>(std::countr_zero(rest)));
+}
+
+/* What evaluate() reads of a page. */
+void PassMap::prefetch(uint32_t number) {
+    if (number >= pages_)
+        return;
+    auto ask_for = [&](uint32_t offset) {
+        store_.prefetch_cached(block_of(number), kPageHeaderBytes + offset, kPrefetchBytes);
+    };
+    ask_for(shape_.flags_at());
+    for (const Condition &condition : filter_.conditions)
+        if (reads_keys(condition))
+            ask_for(shape_.keys_at(condition.attribute));
 }
 
 PassMap::Estimate PassMap::sample(uint32_t wanted) {
@@ -232,8 +235,8 @@ PassMap::Estimate PassMap::sample(uint32_t wanted) {
         const auto number =
             static_cast<uint32_t>((uint64_t{i} * 2 + 1) * pages_ / (uint64_t{n} * 2));
         PageBits bits;
-        evaluate(number, &bits);
-        if (number < touches_.size())
+        evaluate(number, false, &bits);
+        if (number < touches_.size() && filter_.rows == nullptr)
             keep(number, bits);
         sum.nodes += bits.used;
         for (uint32_t word = 0; word * 64 < span_; word++)
@@ -243,6 +246,12 @@ PassMap::Estimate PassMap::sample(uint32_t wanted) {
     if (n != 0) {
         sum.nodes *= static_cast<double>(pages_) / n;
         sum.matching *= static_cast<double>(pages_) / n;
+    }
+    /* How many the set has is known; which of them meet the conditions as well is not. */
+    if (filter_.rows != nullptr && sum.nodes > 0) {
+        const double rows = std::min(filter_.rows->size(kRowsPerLossyBlock), sum.nodes);
+        sum.matching *= rows / sum.nodes;
+        sum.counted = false;
     }
     return sum;
 }

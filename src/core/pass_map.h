@@ -42,7 +42,8 @@ public:
     /* Appends the ids of a page's nodes that pass, ascending. */
     void matching_of(uint32_t page, std::pmr::vector<NodeId> &out);
 
-    /* What `pages` directory pages, evenly spread, say about the whole index. */
+    /* What `pages` directory pages, evenly spread, say about the whole index. The rows of a TidSet are
+     * not looked for: its size tells how many match, conditions thought independent of it. */
     struct Estimate {
         double nodes = 0;     /* live */
         double matching = 0;  /* of them, those that pass */
@@ -68,7 +69,8 @@ private:
 
     bool find_out(NodeId id);
     bool open(uint32_t number, PageRef *page, DirectoryView *view);
-    void evaluate(uint32_t number, PageBits *out);
+    void evaluate(uint32_t number, bool test_rows, PageBits *out);
+    void prefetch(uint32_t number);
     void keep(uint32_t number, const PageBits &bits);
     BlockNo block_of(uint32_t number) const { return 1 + number * shape_.blocks; }
     NodeId first_of(uint32_t number) const { return block_of(number) * shape_.per_page; }

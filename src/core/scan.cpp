@@ -16,6 +16,10 @@ namespace {
  * an estimate that errs pushes out a larger share. */
 constexpr size_t kBeamMargin = 8;
 
+/* A search for rows that meet a condition has a beam so many times as wide: of the rows that are a
+ * little farther than the nearest, a beam misses more. */
+constexpr double kFilteredWidth = 1.2;
+
 /* Marks of dead rows are written when this many have gathered. */
 constexpr size_t kKillBatch = 256;
 
@@ -66,7 +70,9 @@ void Scan::Impl::begin(const float *value) {
 
 /* The width of the beam that does what ef_search promises. */
 size_t Scan::Impl::beam_width(uint32_t ef) const {
-    const double factor = index.space().has_codes() ? index.meta().beam_factor : 1.0;
+    const bool selects = filtered || options.strategy == Strategy::kPostFilter;
+    const double factor = (index.space().has_codes() ? index.meta().beam_factor : 1.0) *
+                          (selects ? kFilteredWidth : 1.0);
     return static_cast<size_t>(std::ceil(ef * factor)) +
            (index.space().has_codes() ? kBeamMargin : 0);
 }
@@ -74,6 +80,7 @@ size_t Scan::Impl::beam_width(uint32_t ef) const {
 void Scan::Impl::visit(NodeId id, const RecordView &record, float distance) {
     if (!first_beam)
         visited_after_first++;
+    shown++;
     if (has_row(record.head()))
         add_result(result_of(id, record, distance));
 }
@@ -92,7 +99,8 @@ Scan::Impl::Result Scan::Impl::result_of(NodeId id, const RecordView &record,
             .generation = head.generation,
             .posting = head.posting,
             .tid_changes = head.tid_changes,
-            .tid = head.tid};
+            .tid = head.tid,
+            .distance = distance};
 }
 
 void Scan::Impl::add_result(const Result &result) {
@@ -101,8 +109,7 @@ void Scan::Impl::add_result(const Result &result) {
 }
 
 bool Scan::Impl::over_memory() const {
-    return results.size() * sizeof(Result) + const_cast<PageGraph &>(graph).beam().bytes() +
-               const_cast<PageGraph &>(graph).visited().bytes() >
+    return results.size() * sizeof(Result) + graph.beam().bytes() + graph.visited().bytes() >
            options.memory_limit;
 }
 
@@ -145,10 +152,11 @@ bool Scan::Impl::next_of_graph(ScanRow *row) {
             std::pop_heap(results.begin(), results.end(), Farther{});
             Result nearest = results.back();
             results.pop_back();
-            take_rows(nearest);
+            if (!filtered || may_leave(nearest))
+                take_rows(nearest);
             continue;
         }
-        if (!(filtered ? more_of_walk() : more_of_graph()))
+        if (!(filtered ? more_of_filtered() : more_of_graph()))
             return false;
     }
 }

@@ -14,16 +14,24 @@ namespace hnsw::core {
 
 namespace {
 
-/* Directory pages that are read to estimate how many nodes match: a sixteenth of them, within
- * these bounds. */
-constexpr uint32_t kFewestSamples = 16;
-constexpr uint32_t kMostSamples = 64;
+/* Directory pages that are read to estimate how many nodes match: few at first, more when one of the
+ * walks is to be chosen. */
+constexpr uint32_t kFirstSample = 8;
+constexpr uint32_t kSecondSample = 32;
 
 /* Rows thought to be wanted when nobody says. */
 constexpr uint32_t kUsualLimit = 10;
 
-/* Records that a walk reads, per node it is to cover, before it looks at how many of them match. */
-constexpr double kProbe = 1.2;
+/* The pass over matching nodes is begun without a look at what is near the query if it costs no more
+ * than so many times the beam. */
+constexpr double kSureExact = 1.5;
+
+/* Part of the beam after which it is looked at how many of its nodes match. */
+constexpr double kProbe = 0.4;
+
+/* How a beam with too few matching nodes grows, at least and at most. */
+constexpr double kLeastGrowth = 1.25;
+constexpr double kMostGrowth = 4;
 
 /* A walk that has read so many times what was expected of a filter independent of the query changes
  * its ways. */
@@ -36,133 +44,258 @@ constexpr double kLeastReads = 256;
  * than estimated. */
 constexpr double kSurprise = 2;
 
+/* Matching nodes whose records are read in one go. */
+constexpr size_t kExactBatch = 512;
+
 }  // namespace
 
 void Scan::Impl::begin_filtered() {
-    walked = false;
+    target = 0;
+    shown = 0;
+    in_hand = {};
+    gone = {};
+    cover = FilterFacts{}.cover;
     if (!options.keep_filter) {
         map.begin(index.directory(), options.filter, options.memory_limit / kVisitedShare);
-        estimate = map.sample(std::clamp(map.pages() / 16, kFewestSamples, kMostSamples));
+        estimate = map.sample(kFirstSample);
+        sampled = kFirstSample;
     }
     report.estimated = estimate.matching;
+    way = Way::kMatching;
+    report.choice = null_query ? plan(Strategy::kExact, facts())
+                    : forced() ? plan(options.strategy, facts())
+                               : choose(facts());
+    if (forced())
+        report.choice.reason = "forced";
+    const Strategy first = report.choice.strategy;
+    if (first == Strategy::kExact &&
+        (forced() || null_query || report.choice.expected_cost <= kSureExact * facts().ef)) {
+        graph.reset_visited(options.memory_limit / kVisitedShare);
+        start_matching();
+    } else if (forced() && first != Strategy::kPreFilter) {
+        const EntryPoint from = graph.descend(0);
+        graph.reset_visited(options.memory_limit / kVisitedShare);
+        start_walk();
+        if (from.id != kNoNode)
+            walk.add_candidate(from.distance, from.id);
+    } else {
+        start_beam();
+    }
+}
+
+FilterFacts Scan::Impl::facts() const {
+    const uint32_t wanted = options.wanted != 0 ? options.wanted : kUsualLimit;
+    return {.nodes = estimate.nodes,
+            .matching = estimate.matching,
+            .counted = estimate.counted,
+            .seen = in_hand.nodes + gone.nodes,
+            .matched = in_hand.matching + gone.matching,
+            .reads = shown,
+            .cover = cover,
+            .k = std::max(wanted, static_cast<uint32_t>(target / kMatchesPerRow)),
+            .ef = static_cast<uint32_t>(beam_width(options.ef)),
+            .dim = index.layouts().base.dim,
+            .records_per_page = index.layouts().base.per_page,
+            .directory_pages = map.pages()};
+}
+
+bool Scan::Impl::forced() const { return options.strategy != Strategy::kAuto; }
+
+/* ---- The plain beam --------------------------------------------------------------------------- */
+
+void Scan::Impl::start_beam() {
+    const double exact_cost = report.choice.exact_cost;
+    way = Way::kBeam;
+    phase = Phase::kGraph;
+    graph.start_base(graph.descend(0), beam_width(options.ef), true,
+                     options.memory_limit / kVisitedShare);
+    if (report.choice.strategy != Strategy::kPreFilter) {
+        report.choice = plan(Strategy::kPreFilter, facts());
+        report.choice.exact_cost = exact_cost;
+    }
+    target = report.choice.matches;
+}
+
+/* Counts the nodes in hand within a limit. */
+void Scan::Impl::count_in_hand(double limit) {
+    in_hand = {};
+    for (const Result &result : results)
+        if (result.bound <= limit) {
+            in_hand.nodes++;
+            in_hand.matching += map.passes(result.id);
+        }
+}
+
+/* Whether the beam is still the best way to get `target` matching nodes. If not, the choice is made
+ * anew, and begun. */
+bool Scan::Impl::beam_goes_on() {
+    if (forced())
+        return true;
     Choice choice = choose(facts());
-    if (null_query) {
-        choice = plan(Strategy::kExact, facts());
-    } else if (options.strategy != Strategy::kAuto) {
-        choice = plan(options.strategy, facts());
-        choice.reason = "forced";
+    const bool walks =
+        choice.strategy == Strategy::kPenalised || choice.strategy == Strategy::kFilterFirst;
+    if (walks && sampled < kSecondSample && !estimate.counted) {
+        estimate = map.sample(kSecondSample);
+        sampled = kSecondSample;
+        report.estimated = estimate.matching;
+        choice = choose(facts());
+    }
+    if (choice.strategy == Strategy::kPreFilter) {
+        report.choice = choice;
+        return true;
     }
     report.choice = choice;
     if (choice.strategy == Strategy::kExact)
         start_matching();
     else
         start_walk();
+    return false;
 }
 
-FilterFacts Scan::Impl::facts() const {
-    const double factor = index.space().has_codes() ? index.meta().beam_factor : 1.0;
-    return {.nodes = estimate.nodes,
-            .matching = estimate.matching,
-            .counted = estimate.counted,
-            .k = options.wanted != 0 ? options.wanted : kUsualLimit,
-            .ef = static_cast<uint32_t>(std::ceil(options.ef * factor)),
-            .dim = index.layouts().base.dim,
-            .records_per_page = index.layouts().base.per_page,
-            .directory_pages = map.pages()};
+/* Runs the beam, the wider the rarer nodes match, until `target` matching nodes may leave. False if
+ * another way was begun, or a phase. */
+bool Scan::Impl::more_of_beam() {
+    Beam &beam = graph.beam();
+    if (first_beam) {
+        if (!forced() && !graph.run_base(*this, static_cast<uint64_t>(kProbe * beam.width()))) {
+            count_in_hand(std::numeric_limits<double>::infinity());
+            if (!beam_goes_on())
+                return false;
+        }
+    } else {
+        context.stats->resumes++;
+        target = 2 * std::max(target, gone.matching);
+        if (!widen_beam())
+            return false;
+    }
+    for (;;) {
+        graph.run_base(*this);
+        horizon = index.space().operator_value(query, beam.bound());
+        count_in_hand(horizon);
+        if (in_hand.matching + gone.matching >= target)
+            break;
+        cover = std::max(in_hand.nodes + gone.nodes, 1.0) / static_cast<double>(beam.width());
+        if (!widen_beam())
+            return false;
+    }
+    first_beam = false;
+    return true;
 }
 
+/* Makes the beam wide enough for `target` matching nodes, as far as can be told. False: it is not the
+ * way to go on. */
+bool Scan::Impl::widen_beam() {
+    Beam &beam = graph.beam();
+    if (beam.exhausted() || over_memory()) {
+        report.changes_of_mind++;
+        start_matching();
+        return false;
+    }
+    if (!beam_goes_on()) {
+        report.changes_of_mind++;
+        return false;
+    }
+    const auto width = static_cast<double>(beam.width());
+    beam.widen(static_cast<size_t>(
+        std::clamp<double>(report.choice.width, kLeastGrowth * width, kMostGrowth * width)));
+    return true;
+}
+
+/* Drops the beam's results that do not match, and tells `take` of all. */
+template <class Take>
+void Scan::Impl::keep_matches(Take take) {
+    size_t kept = 0;
+    for (const Result result : results) {
+        const bool match = map.passes(result.id) && has_matching_row(result);
+        take(result, match);
+        if (match)
+            results[kept++] = result;
+        else
+            report.removed++;
+    }
+    results.resize(kept);
+    std::make_heap(results.begin(), results.end(), Farther{});
+}
+
+/* ---- The other walks -------------------------------------------------------------------------- */
+
+/* Begins the chosen walk, with what the beam has found if there was one. */
 void Scan::Impl::start_walk() {
-    const EntryPoint from = graph.descend(0);
     const Choice &choice = report.choice;
-    if (probes()) {
-        const Choice probe = plan(Strategy::kPreFilter, facts());
-        walk.begin(query, from, map, probe.strategy, probe.width, probe.matches,
-                   options.memory_limit / kVisitedShare);
-    } else {
-        walk.begin(query, from, map, choice.strategy, choice.width, choice.matches,
-                   options.memory_limit / kVisitedShare);
+    walk.begin(query, map, choice.strategy, choice.width, choice.matches);
+    if (way == Way::kBeam) {
+        keep_matches(
+            [&](const Result &result, bool match) { walk.add_expanded(result.distance, match); });
+        graph.beam().hand_over(
+            [&](const Beam::Entry &entry) { walk.add_candidate(entry.distance, entry.id); });
     }
-    walked = true;
+    way = Way::kWalk;
     phase = Phase::kGraph;
-}
-
-/* Whether a walk other than kPreFilter begins as one all the same, to see what is near the query. */
-bool Scan::Impl::probes() const {
-    return options.strategy == Strategy::kAuto && report.choice.strategy != Strategy::kPreFilter;
-}
-
-/* The end of the probe: where many of the nodes near the query match, it just goes on. */
-void Scan::Impl::judge_probe() {
-    FilterFacts here = facts();
-    const auto reads = static_cast<double>(walk.reads());
-    here.matching = here.nodes * (reads - static_cast<double>(walk.failed())) / reads;
-    Choice choice = plan(Strategy::kPreFilter, here);
-    if (choice.expected_cost < report.choice.expected_cost) {
-        choice.exact_cost = report.choice.exact_cost;
-        choice.reason = "many rows near the query match";
-        report.choice = choice;
-    } else {
-        walk.change(report.choice.strategy, report.choice.matches);
-    }
+    walked = false;
 }
 
 /* Unless a strategy is forced, a walk that is dearer than was expected changes its ways, and one dearer
  * than the pass over all matching nodes gives up. */
 void Scan::Impl::run_walk() {
-    const bool forced = options.strategy != Strategy::kAuto;
-    const auto limit = forced
+    const auto limit = forced()
                            ? UINT64_MAX
                            : static_cast<uint64_t>(std::max(report.choice.exact_cost, kLeastReads));
-    auto run_to = [&](double reads) {
-        return walk.run(*this, std::min(limit, static_cast<uint64_t>(reads)), options.memory_limit);
-    };
-    if (!forced && first_beam) {
-        if (probes()) {
-            if (run_to(kProbe * report.choice.width) || over_memory())
-                return;
-            judge_probe();
-        }
-        if (report.choice.strategy != Strategy::kFilterFirst &&
-            estimate.matching >= kConnectedShare * estimate.nodes) {
-            if (run_to(report.choice.expected_cost * kPatience) || over_memory() ||
-                walk.reads() >= limit)
-                return;
-            const Choice change = plan(Strategy::kFilterFirst, facts());
-            report.choice.strategy = change.strategy;
-            report.choice.reason = "rows that match are far from the query";
-            report.changes_of_mind++;
-            walk.change(change.strategy, change.matches);
-        }
+    if (!forced() && first_beam && report.choice.strategy == Strategy::kPenalised &&
+        estimate.matching >= kConnectedShare * estimate.nodes) {
+        const auto patience = static_cast<uint64_t>(report.choice.expected_cost * kPatience);
+        if (walk.run(*this, std::min(limit, patience), options.memory_limit) || over_memory() ||
+            walk.reads() >= limit)
+            return;
+        const Choice change = plan(Strategy::kFilterFirst, facts());
+        report.choice.strategy = change.strategy;
+        report.choice.reason = "rows that match are far from the query";
+        report.changes_of_mind++;
+        walk.change_to_filter_first(change.matches);
     }
     walk.run(*this, limit, options.memory_limit);
 }
 
-/* Runs the next walk and moves the horizon, or changes phase and returns false. */
 bool Scan::Impl::more_of_walk() {
-    if (!walked) { /* the matching nodes were all in hand */
-        start_zero_list();
-        return false;
-    }
-    if (stopping) {
-        phase = Phase::kDone;
-        return false;
-    }
     const uint64_t before = walk.reads();
-    if (!first_beam) {
+    const uint64_t failed = walk.failed();
+    if (walked) {
         walk.widen();
         context.stats->resumes++;
     }
+    walked = true;
     run_walk();
     if (!first_beam)
         visited_after_first += walk.reads() - before;
     first_beam = false;
-    report.removed = walk.failed();
+    report.removed += walk.failed() - failed;
     if (walk.unfinished() || over_memory()) {
         report.changes_of_mind++;
         start_matching();
-        return phase == Phase::kGraph;
+        return false;
     }
     horizon = index.space().operator_value(query, walk.bound());
+    return true;
+}
+
+/* Runs the next beam or walk and moves the horizon, or changes phase and returns false. */
+bool Scan::Impl::more_of_filtered() {
+    if (stopping) {
+        phase = Phase::kDone;
+        return false;
+    }
+    switch (way) {
+        case Way::kBeam:
+            if (!more_of_beam())
+                return phase == Phase::kGraph;
+            break;
+        case Way::kWalk:
+            if (!more_of_walk())
+                return phase == Phase::kGraph;
+            break;
+        case Way::kMatching: /* they were all in hand */
+            start_zero_list();
+            return false;
+    }
     if (options.iterative == Iterative::kOff || visited_after_first >= options.max_tuples) {
         stopping = true;
         if (options.iterative != Iterative::kOff)
@@ -180,15 +313,32 @@ bool Scan::Impl::visit_match(NodeId id, const RecordView &record, float distance
 
 /* A node with several rows is read whole: the filter may meet none of them. */
 bool Scan::Impl::confirm_match() {
-    if (pending.posting != kNoNode) {
-        take_rows(pending);
-        const bool any = !tids.empty();
-        tids.clear();
-        if (!any)
-            return false;
-    }
+    if (!has_matching_row(pending))
+        return false;
     add_result(pending);
     return true;
+}
+
+/* Of a node that passes. */
+bool Scan::Impl::has_matching_row(const Result &result) {
+    if (result.posting == kNoNode)
+        return true;
+    take_rows(result);
+    const bool any = !tids.empty();
+    tids.clear();
+    next_tid = 0;
+    return any;
+}
+
+/* Whether a node passes, and its rows are to be returned. */
+bool Scan::Impl::may_leave(const Result &result) {
+    if (way != Way::kBeam)
+        return true;
+    const bool pass = map.passes(result.id);
+    gone.nodes++;
+    gone.matching += pass;
+    report.removed += !pass;
+    return pass;
 }
 
 /* The first row of a node with several: the directory has its attributes. */
@@ -211,7 +361,7 @@ void Scan::Impl::drop_failing_rows(size_t first) {
 /* Whether the pass over matching nodes, which has found so many in its first `pages` directory pages,
  * is not what would be chosen now. */
 bool Scan::Impl::thinks_again(uint64_t found, uint32_t pages) {
-    if (walked || null_query || options.strategy != Strategy::kAuto || estimate.counted ||
+    if (shown != 0 || null_query || forced() || estimate.counted ||
         static_cast<double>(found) < kSurprise * estimate.matching + kLeastReads)
         return false;
     estimate.matching = static_cast<double>(found) * map.pages() / pages;
@@ -223,9 +373,44 @@ bool Scan::Impl::thinks_again(uint64_t found, uint32_t pages) {
     return true;
 }
 
+/* Takes up the nodes `ids` that were not expanded before. */
+void Scan::Impl::read_matching(RecordRef &record) {
+    const RecordLayout &layout = index.layouts().base;
+    auto ask_for = [&](NodeId id) {
+        if (layout.parts == 1)
+            index.store().prefetch_cached(
+                layout.block_of(id), kPageHeaderBytes + layout.slot_of(id) * layout.bytes,
+                std::min<uint32_t>(layout.bytes, sizeof(RecordHeader) + layout.dim));
+    };
+    for (size_t i = 0; i < ids.size(); i++) {
+        if (i + 1 < ids.size())
+            ask_for(ids[i + 1]);
+        if (graph.visited().contains(ids[i]) || !record.read(ids[i]))
+            continue;
+        context.stats->records_read++;
+        const RecordView &view = record.view();
+        bool match = view.head().centre < index.space().centre_count();
+        if (match) {
+            float distance = 0;
+            if (!null_query) {
+                distance = index.space().distance(query, sq8_of(view));
+                context.stats->distances++;
+            }
+            match = visit_match(ids[i], view, distance);
+        }
+        record.release();
+        if (match)
+            confirm_match();
+    }
+    ids.clear();
+}
+
 /* Everything not yet returned that matches, in order: in memory, or, if that is short, sorted. */
 void Scan::Impl::start_matching() {
     report.choice.strategy = Strategy::kExact;
+    if (way == Way::kBeam)
+        keep_matches([](const Result &, bool) {});
+    way = Way::kMatching;
     last = {};
     bool sorting = false;
     uint64_t found = 0;
@@ -235,33 +420,19 @@ void Scan::Impl::start_matching() {
             put_rows(result);
         results.clear();
     };
+    ids.clear();
     for (uint32_t page = 0; page < map.pages(); page++) {
-        ids.clear();
+        const size_t before = ids.size();
         map.matching_of(page, ids);
-        found += ids.size();
+        found += ids.size() - before;
         if (!sorting && thinks_again(found, page + 1)) {
             results.clear();
-            start_walk();
+            start_beam();
             return;
         }
-        for (NodeId id : ids) {
-            if ((walked && walk.visited().contains(id)) || !record.read(id))
-                continue;
-            context.stats->records_read++;
-            const RecordView &view = record.view();
-            bool match = view.head().centre < index.space().centre_count();
-            if (match) {
-                float distance = 0;
-                if (!null_query) {
-                    distance = index.space().distance(query, sq8_of(view));
-                    context.stats->distances++;
-                }
-                match = visit_match(id, view, distance);
-            }
-            record.release();
-            if (match)
-                confirm_match();
-        }
+        if (ids.size() < kExactBatch && page + 1 < map.pages())
+            continue;
+        read_matching(record);
         index.store().poll();
         if (sorting || results.size() * sizeof(Result) > options.memory_limit / 2) {
             if (!sorting)
@@ -270,7 +441,6 @@ void Scan::Impl::start_matching() {
             move_to_sorter();
         }
     }
-    walked = false;
     if (sorting) {
         move_to_sorter();
         sorter.sort();

@@ -26,7 +26,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
           query(context.memory),
           graph(index, context),
           map(index.store(), context),
-          walk(index, context),
+          walk(index, context, graph),
           results(context.memory),
           tids(context.memory),
           attributes(context.memory),
@@ -44,6 +44,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
         uint32_t posting;
         uint16_t tid_changes;
         StoredTid tid;
+        float distance; /* internal */
     };
     struct Farther {
         bool operator()(const Result &a, const Result &b) const { return a.bound > b.bound; }
@@ -84,15 +85,25 @@ struct Scan::Impl final : RecordSink, MatchSink {
     bool confirm_match() override;
     void begin_filtered();
     FilterFacts facts() const;
+    bool forced() const;
+    bool more_of_filtered();
+    void start_beam();
+    void count_in_hand(double limit);
+    bool beam_goes_on();
+    bool more_of_beam();
+    bool widen_beam();
+    template <class Take>
+    void keep_matches(Take take);
     void start_walk();
-    bool probes() const;
-    void judge_probe();
     void run_walk();
     bool more_of_walk();
     void start_matching();
+    void read_matching(RecordRef &record);
+    bool has_matching_row(const Result &result);
     bool thinks_again(uint64_t found, uint32_t pages);
     bool first_row_matches(const Result &result);
     void drop_failing_rows(size_t first);
+    bool may_leave(const Result &result);
 
     Index &index;
     Context context;
@@ -113,10 +124,26 @@ struct Scan::Impl final : RecordSink, MatchSink {
     uint64_t visited_after_first = 0;
     std::pmr::vector<Result> results; /* heap, nearest on top */
 
-    /* The filtered scan. */
+    /* The filtered scan. Nodes that a beam or walk has expanded are in graph.visited(). */
+    enum class Way : uint8_t {
+        kBeam,     /* results may fail: nodes are tested as they leave */
+        kWalk,     /* results match */
+        kMatching, /* results are all that match */
+    };
+    Way way = Way::kMatching;
     Result pending{};    /* the match last visited */
-    bool walked = false; /* walk.visited() says what has been returned */
+    bool walked = false; /* the walk has run */
     PassMap::Estimate estimate;
+    uint32_t sampled = 0; /* directory pages behind it, if there are so many */
+    double target = 0;    /* matching nodes the beam is to find, from the first */
+    double shown = 0;     /* nodes the beam has expanded */
+    struct Counts {
+        double nodes = 0;
+        double matching = 0;
+    };
+    Counts in_hand;   /* of the beam's results, those within the horizon */
+    Counts gone;      /* results that have left, or were found to fail then */
+    double cover = 0; /* nodes within the horizon, per node of the beam's width */
 
     /* Rows of the node being returned. */
     Result current{};
