@@ -52,7 +52,9 @@ def parse():
     quick = arguments.quick
     if quick:
         arguments.rows = arguments.rows or 10000
-    many, few = (200, filters_mode.QUICK_QUERIES) if arguments.filters else (1000, 200)
+    many, few = 1000, 200
+    if arguments.filters:
+        many, few = filters_mode.QUERIES, filters_mode.QUICK_QUERIES
     arguments.queries = arguments.queries or (few if quick else many)
     arguments.rounds = arguments.rounds or (1 if quick else 3)
     arguments.passes = 1 if quick else 2

@@ -14,6 +14,8 @@ from .recall import K, Truth, distances_to
 from .server import Side
 
 SHARES = (50, 20, 10, 5, 1, 0.5, 0.1)
+# With 7 shares, 3 kinds and 2 ways more than 10,000 combinations of a query and a condition.
+QUERIES = 250
 QUICK_QUERIES = 40
 PEER_EFS = (40, 100, 200)
 # A condition is answered by the hnsw index itself, or by B-trees beside it.

@@ -13,6 +13,7 @@ LEAST_RECALL = 0.95
 NEAR_BEST, FAR_FROM_BEST = 1.5, 2.5
 GENERATED = ("random", "near", "far")
 MANY_MATCHING = 2000
+COMBINATIONS = 10000
 COLUMNS = (
     "dataset", "way", "kind", "condition", "matching", "percent", "side", "queries",
     "processor_us", "recall", "rows", "short", "wrong", "chose",
@@ -112,9 +113,10 @@ class Report:
                 f"worst ratio: {max(ratios):.2f} (goal {FAR_FROM_BEST})",
             ] + self.poor_choices()
         out += [
-            f"queries of auto that returned too few rows: {sum(m.short for m in autos)}"
-            f" of {sum(m.queries for m in autos):,}; rows that do not match: "
-            f"{sum(m.wrong for m in autos)}",
+            f"{sum(m.queries for m in autos):,} combinations of a query and a condition"
+            f" (goal {COMBINATIONS:,}): auto returned too few rows in"
+            f" {sum(m.short for m in autos)}, and {sum(m.wrong for m in autos)} rows that do not"
+            " match",
             f"smallest recall of auto: {min(m.recall for m in autos):.4f} (goal {LEAST_RECALL})",
         ]
         out += self.against_sort() + self.against_peer()
