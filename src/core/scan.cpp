@@ -113,6 +113,27 @@ bool Scan::Impl::over_memory() const {
            options.memory_limit;
 }
 
+size_t Scan::Impl::peek(std::span<HeapTid> out) {
+    if (phase != Phase::kGraph || filtered || !first_beam)
+        return 0;
+    const size_t width = beam_width(options.ef);
+    /* Some nodes have no row, and some are in the beam more than once. */
+    graph.beam().reset(std::min(width, out.size() * 3 / 2), true);
+    graph.run_base(*this);
+    graph.beam().widen(width);
+    /* In this order they are a heap still. */
+    std::sort(results.begin(), results.end(),
+              [](const Result &a, const Result &b) { return a.bound < b.bound; });
+    size_t count = 0;
+    for (const Result &result : results) {
+        if (count == out.size())
+            break;
+        if (result.tid.tid().valid())
+            out[count++] = result.tid.tid();
+    }
+    return count;
+}
+
 bool Scan::Impl::next(ScanRow *row) {
     for (;;) {
         switch (phase) {
@@ -381,6 +402,7 @@ void Scan::begin(const float *value, const ScanOptions &options) {
     impl_->begin(value);
 }
 
+size_t Scan::peek(std::span<HeapTid> out) { return impl_->peek(out); }
 bool Scan::next(ScanRow *row) { return impl_->next(row); }
 void Scan::kill_last() { impl_->kill_last(); }
 void Scan::flush_kills() { impl_->flush_kills(); }

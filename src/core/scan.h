@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory_resource>
+#include <span>
 
 #include "core/chooser.h"
 #include "core/context.h"
@@ -76,6 +77,10 @@ public:
 
     /* value: dim floats, or null for a NULL query (every distance is NULL). Copied. */
     void begin(const float *value, const ScanOptions &options);
+    /* Before the first next() of a scan without a filter: a beam just wide enough for them finds rows
+     * near the value, which go to `out`, nearest first. Returns their number. What was read is not read
+     * again, and next() returns what it would have returned. May poll(). */
+    size_t peek(std::span<HeapTid> out);
     /* Next row; false at the end. May poll(). */
     bool next(ScanRow *row);
     /* The row last returned is dead to every snapshot: later scans may skip it. Batched; flushed

@@ -58,6 +58,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     };
 
     void begin(const float *value);
+    size_t peek(std::span<HeapTid> out);
     bool next(ScanRow *row);
     void visit(NodeId id, const RecordView &record, float distance) override;
 
