@@ -34,6 +34,7 @@ REGRESS = \
 	hnsw_cursor_prepared \
 	hnsw_lateral \
 	filter_scan \
+	filter_choice \
 	filter_patterns \
 	filter_rls \
 	hnsw_check

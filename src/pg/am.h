@@ -50,6 +50,11 @@ struct ScanRequest {
 };
 void set_scan_request(IndexScanDesc scan, const ScanRequest &request);
 
+// Places of rows near the query, nearest first, found at a fraction of a search's cost: at most
+// out.size(). Returns their number. Between index_rescan() and the first row of a scan without filter
+// or conditions, which returns what it would have returned.
+size_t peek_scan(IndexScanDesc scan, std::span<core::HeapTid> out);
+
 // What a scan has done since it began (counters) and since its last amrescan (report). Null before
 // its first row was asked for.
 struct ScanFacts {

@@ -165,6 +165,16 @@ void set_scan_request(IndexScanDesc scan, const ScanRequest &request) {
     opaque_of(scan).request = request;
 }
 
+size_t peek_scan(IndexScanDesc scan, std::span<core::HeapTid> out) {
+    ScanOpaque &opaque = opaque_of(scan);
+    if (!opaque.running)
+        start(scan, opaque);
+    MemoryContext caller = MemoryContextSwitchTo(opaque.state->context);
+    size_t count = opaque.state->scan.peek(out);
+    MemoryContextSwitchTo(caller);
+    return count;
+}
+
 ScanFacts scan_facts(IndexScanDesc scan) {
     const ScanOpaque &opaque = opaque_of(scan);
     if (opaque.state == nullptr)

@@ -132,11 +132,25 @@ inline void disable_path([[maybe_unused]] IndexPath *path) {
 #endif
 }
 
-// Begins an index scan without EXPLAIN's counters (from 18 they come with it).
-inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot snapshot, int keys,
-                                      int orderbys) {
+// What EXPLAIN ANALYZE counts of an index scan (from 18).
 #if PG_VERSION_NUM >= 180000
-    return index_beginscan(heap, index, snapshot, nullptr, keys, orderbys);
+using ScanCounts = IndexScanInstrumentation;
+#else
+struct ScanCounts {};
+#endif
+
+inline void explain_scan_counts([[maybe_unused]] const ScanCounts &counts,
+                                [[maybe_unused]] ExplainState *es) {
+#if PG_VERSION_NUM >= 180000
+    ExplainPropertyUInteger("Index Searches", nullptr, counts.nsearches, es);
+#endif
+}
+
+// `counts` outlives the scan.
+inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot snapshot,
+                                      [[maybe_unused]] ScanCounts *counts, int keys, int orderbys) {
+#if PG_VERSION_NUM >= 180000
+    return index_beginscan(heap, index, snapshot, counts, keys, orderbys);
 #else
     return index_beginscan(heap, index, snapshot, keys, orderbys);
 #endif

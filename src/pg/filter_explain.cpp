@@ -85,6 +85,8 @@ void explain_filter_scan(CustomScanState *node, List *ancestors, ExplainState *e
     show_quals("Index Cond", state->plan.conditions_original, context, with_prefix, es);
     show_quals("Order By", state->plan.order_by_original, context, with_prefix, es);
     show_bounds(state, context, with_prefix, es);
+    if (es->analyze)
+        explain_scan_counts(state->scan_counts, es);
     if (es->analyze && state->counters.loops > 0)
         show_run(state, es);
 }

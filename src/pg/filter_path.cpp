@@ -8,6 +8,7 @@
 // will be is decided when the query runs (filter_scan.h).
 #include "pg/am.h"
 #include "pg/attribute_clauses.h"
+#include "pg/filter_bounds.h"
 #include "pg/filter_plan.h"
 #include "pg/options.h"
 
@@ -148,35 +149,15 @@ struct Estimate {
 };
 
 Estimate make_estimate(PlannerInfo *root, RelOptInfo *rel, const Candidates &found, double wanted) {
+    FilterShares shares = filter_shares(root, rel, found.ordered);
     Estimate estimate{.root = root,
                       .rel = rel,
                       .found = found,
                       .scan = scan_cost(root, found.ordered, 1, wanted),
                       .quals = rel->baserestrictcost,
                       .tuples = std::max(1.0, rel->tuples),
-                      .share = 1,
-                      .index_share = 1};
-    auto relid = static_cast<int>(rel->relid);
-    estimate.share = rel->rows / estimate.tuples;
-    ListCell *cell;
-    // The scan stops at a distance bound: what lies beyond costs nothing.
-    foreach (cell, rel->baserestrictinfo) {
-        auto *clause = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell));
-        auto *distance = static_cast<Node *>(linitial(found.ordered->indexorderbys));
-        if (is_distance_bound(reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause),
-                              distance))
-            estimate.share /=
-                std::max(1e-9, clause_selectivity(root, clause, relid, JOIN_INNER, nullptr));
-    }
-    estimate.share = std::clamp(estimate.share, 1e-9, 1.0);
-    List *conditions = NIL;
-    foreach (cell, found.ordered->indexclauses)
-        conditions = lappend(conditions, lfirst_node(IndexClause, cell)->rinfo);
-    if (conditions != NIL)
-        estimate.index_share =
-            std::clamp(clauselist_selectivity(root, conditions, static_cast<int>(rel->relid),
-                                              JOIN_INNER, nullptr),
-                       1e-9, 1.0);
+                      .share = shares.passing,
+                      .index_share = shares.conditions};
     if (found.bitmap != nullptr) {
         Selectivity selectivity;
         cost_bitmap_tree_node(found.bitmap->bitmapqual, &estimate.bitmap_cost, &selectivity);
@@ -258,6 +239,7 @@ bool can_sort_fully(PlannerInfo *root, RelOptInfo *rel) {
 void add_filter_paths(PlannerInfo *root, RelOptInfo *rel, Index index, RangeTblEntry *rte) {
     if (previous_hook != nullptr)
         previous_hook(root, rel, index, rte);
+    estimate_distance_bounds(root, rel, rte);
     if (!is_candidate(root, rel, rte))
         return;
     Candidates found = match_indexes(root, rel);

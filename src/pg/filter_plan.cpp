@@ -2,12 +2,11 @@
 #include "pg/filter_plan.h"
 
 #include "pg/am.h"
+#include "pg/filter_bounds.h"
 
 namespace hnsw::pg {
 
 namespace {
-
-constexpr Oid kFloatBtreeFamily = 1970;  // float_ops: has no name in the server's headers
 
 // Places in custom_exprs.
 enum Exprs { kConditions, kOrderBy, kConditionsOriginal, kOrderByOriginal, kLimit, kOffset };
@@ -58,67 +57,6 @@ void put_index_clauses(FilterPlan &facts, const IndexPath *path) {
     facts.order_by = list_make1(with_index_column(order, linitial_int(path->indexorderbycols)));
 }
 
-bool same_distance(const Node *a, const Node *b) {
-    if (equal(a, b))
-        return true;
-    if (!IsA(a, OpExpr) || !IsA(b, OpExpr))
-        return false;
-    const auto *x = castNode(OpExpr, const_cast<Node *>(a));
-    const auto *y = castNode(OpExpr, const_cast<Node *>(b));
-    return list_length(x->args) == 2 && list_length(y->args) == 2 &&
-           get_commutator(x->opno) == y->opno && equal(linitial(x->args), lsecond(y->args)) &&
-           equal(lsecond(x->args), linitial(y->args));
-}
-
-// Whether `clause` is distance < limit, in any of its forms.
-std::optional<DistanceBound> match_bound(Node *clause, const Node *distance) {
-    if (!IsA(clause, OpExpr) || list_length(castNode(OpExpr, clause)->args) != 2)
-        return std::nullopt;
-    auto *op = castNode(OpExpr, clause);
-    int strategy = get_op_opfamily_strategy(op->opno, kFloatBtreeFamily);
-    bool upper = strategy == BTLessStrategyNumber || strategy == BTLessEqualStrategyNumber;
-    bool lower = strategy == BTGreaterStrategyNumber || strategy == BTGreaterEqualStrategyNumber;
-    if (!upper && !lower)
-        return std::nullopt;
-    auto *value = static_cast<Node *>(list_nth(op->args, upper ? 0 : 1));
-    auto *limit = static_cast<Node *>(list_nth(op->args, upper ? 1 : 0));
-    if (!same_distance(value, distance) || contain_var_clause(limit) ||
-        contain_volatile_functions(limit) || contain_subplans(limit))
-        return std::nullopt;
-    return DistanceBound{.qual = 0,
-                         .limit_side = upper ? 1 : 0,
-                         .inclusive = strategy == BTLessEqualStrategyNumber ||
-                                      strategy == BTGreaterEqualStrategyNumber,
-                         .single = exprType(limit) == FLOAT4OID,
-                         .only_there = false};
-}
-
-// The bounds among `clauses` (RestrictInfos in the order of the plan's qual). A bound may be tested
-// after all other quals if none of them is of a higher security level, which would let it see rows
-// that the bound was to hide.
-List *find_bounds(List *clauses, const Node *distance) {
-    List *bounds = NIL;
-    Index highest = 0;
-    ListCell *cell;
-    foreach (cell, clauses)
-        highest = std::max(highest, lfirst_node(RestrictInfo, cell)->security_level);
-    int place = 0;
-    foreach (cell, clauses) {
-        auto *info = lfirst_node(RestrictInfo, cell);
-        if (info->pseudoconstant)
-            continue;
-        if (auto bound = match_bound(reinterpret_cast<Node *>(info->clause), distance)) {
-            auto *kept = static_cast<DistanceBound *>(palloc(sizeof(DistanceBound)));
-            *kept = *bound;
-            kept->qual = place;
-            kept->only_there = info->security_level == highest;
-            bounds = lappend(bounds, kept);
-        }
-        place++;
-    }
-    return bounds;
-}
-
 // Whether LIMIT and OFFSET of the query are limits on the rows of this table: nothing between them
 // and the scan adds, drops or merges rows. (The planner keeps limit_tuples by the same rule.)
 bool limit_applies(const PlannerInfo *root) {
@@ -145,24 +83,28 @@ void put_limit(FilterPlan &facts, const PlannerInfo *root) {
     facts.extra_rows = list_length(root->query_pathkeys) > 1 ? 1 : 0;
 }
 
-// Whether every qual the bitmap stands for is an index condition as well.
-bool covered(const List *quals, const IndexPath *ordered) {
-    ListCell *cell;
-    foreach (cell, quals) {
-        bool found = false;
-        ListCell *other;
-        foreach (other, ordered->indexclauses)
-            found |= equal(lfirst_node(IndexClause, other)->rinfo->clause, lfirst(cell));
-        if (!found)
-            return false;
-    }
-    return true;
-}
-
 }  // namespace
 
-bool is_distance_bound(Node *clause, const Node *distance) {
-    return match_bound(clause, distance).has_value();
+FilterShares filter_shares(PlannerInfo *root, RelOptInfo *rel, const IndexPath *ordered) {
+    auto relid = static_cast<int>(rel->relid);
+    auto *distance = static_cast<Node *>(linitial(ordered->indexorderbys));
+    FilterShares shares{.passing = rel->rows / std::max(1.0, rel->tuples), .conditions = 1};
+    ListCell *cell;
+    foreach (cell, rel->baserestrictinfo) {
+        auto *info = lfirst_node(RestrictInfo, cell);
+        if (is_distance_bound(reinterpret_cast<Node *>(info->clause), distance))
+            shares.passing /=
+                std::max(1e-9, clause_selectivity(root, reinterpret_cast<Node *>(info), relid,
+                                                  JOIN_INNER, nullptr));
+    }
+    List *conditions = NIL;
+    foreach (cell, ordered->indexclauses)
+        conditions = lappend(conditions, lfirst_node(IndexClause, cell)->rinfo);
+    if (conditions != NIL)
+        shares.conditions = clauselist_selectivity(root, conditions, relid, JOIN_INNER, nullptr);
+    shares.passing = std::clamp(shares.passing, 1e-9, 1.0);
+    shares.conditions = std::clamp(shares.conditions, 1e-9, 1.0);
+    return shares;
 }
 
 void put_filter_plan(CustomScan *scan, const FilterPlan &facts) {
@@ -178,10 +120,9 @@ void put_filter_plan(CustomScan *scan, const FilterPlan &facts) {
     }
     scan->custom_private = list_make4(
         list_make1_oid(facts.index),
-        list_make3(float_node(facts.tuples), float_node(facts.matching),
-                   float_node(facts.bitmap_matching)),
-        list_make3_int(facts.bitmap_adds, static_cast<int>(facts.extra_rows), facts.all_rows),
-        bounds);
+        list_make5(float_node(facts.tuples), float_node(facts.matching), float_node(facts.passing),
+                   float_node(facts.condition_matching), float_node(facts.bitmap_matching)),
+        list_make2_int(static_cast<int>(facts.extra_rows), facts.all_rows), bounds);
     List *exprs = list_make4(facts.conditions, facts.order_by, facts.conditions_original,
                              facts.order_by_original);
     exprs = lappend(exprs, one_or_none(facts.limit));
@@ -194,11 +135,12 @@ FilterPlan get_filter_plan(const CustomScan *scan) {
     auto *numbers = static_cast<List *>(lsecond(scan->custom_private));
     facts.tuples = floatVal(linitial(numbers));
     facts.matching = floatVal(lsecond(numbers));
-    facts.bitmap_matching = floatVal(lthird(numbers));
+    facts.passing = floatVal(lthird(numbers));
+    facts.condition_matching = floatVal(lfourth(numbers));
+    facts.bitmap_matching = floatVal(list_nth(numbers, 4));
     auto *flags = static_cast<List *>(lthird(scan->custom_private));
-    facts.bitmap_adds = linitial_int(flags) != 0;
-    facts.extra_rows = static_cast<uint32_t>(lsecond_int(flags));
-    facts.all_rows = lthird_int(flags) != 0;
+    facts.extra_rows = static_cast<uint32_t>(linitial_int(flags));
+    facts.all_rows = lsecond_int(flags) != 0;
     auto *bounds = static_cast<List *>(lfourth(scan->custom_private));
     for (int i = 0; i < list_length(bounds); i += 5) {
         auto *bound = static_cast<DistanceBound *>(palloc(sizeof(DistanceBound)));
@@ -235,6 +177,9 @@ Plan *make_filter_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, Lis
     facts.index = ordered->indexinfo->indexoid;
     facts.tuples = std::max(1.0, rel->tuples);
     facts.matching = rel->rows;
+    FilterShares shares = filter_shares(root, rel, ordered);
+    facts.passing = shares.passing * facts.tuples;
+    facts.condition_matching = shares.conditions * facts.tuples;
     facts.all_rows = root->tuple_fraction <= 0;
     put_index_clauses(facts, ordered);
     facts.bounds = find_bounds(clauses, static_cast<Node *>(linitial(facts.order_by_original)));
@@ -248,7 +193,6 @@ Plan *make_filter_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, Lis
         Selectivity selectivity;
         cost_bitmap_tree_node(heap_path->bitmapqual, &cost, &selectivity);
         facts.bitmap_matching = selectivity * facts.tuples;
-        facts.bitmap_adds = !covered(castNode(BitmapHeapScan, child)->bitmapqualorig, ordered);
         scan->custom_plans = list_make1(outerPlan(child));
     }
     put_filter_plan(scan, facts);

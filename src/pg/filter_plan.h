@@ -20,13 +20,14 @@ struct DistanceBound {
 
 struct FilterPlan {
     Oid index = InvalidOid;
-    double tuples = 0;           // rows of the table
-    double matching = 0;         // of them, passing all quals
-    double bitmap_matching = 0;  // in the child's bitmap
-    bool all_rows = false;       // the query reads the scan to its end
-    bool bitmap_adds = false;    // the bitmap stands for a qual that no index condition covers
-    uint32_t extra_rows = 0;     // rows beyond LIMIT that a sort above looks at
-    List *bounds = NIL;          // DistanceBound *
+    double tuples = 0;              // rows of the table
+    double matching = 0;            // of them, passing all quals
+    double passing = 0;             // passing all but the distance bounds
+    double condition_matching = 0;  // meeting the index conditions
+    double bitmap_matching = 0;     // in the child's bitmap
+    bool all_rows = false;          // the query reads the scan to its end
+    uint32_t extra_rows = 0;        // rows beyond LIMIT that a sort above looks at
+    List *bounds = NIL;             // DistanceBound *
     // Index clauses: as the executor's scan keys need them, and as the user wrote them.
     List *conditions = NIL;
     List *order_by = NIL;
@@ -40,8 +41,12 @@ struct FilterPlan {
 void put_filter_plan(CustomScan *scan, const FilterPlan &facts);
 FilterPlan get_filter_plan(const CustomScan *scan);
 
-// Whether `clause` is a limit on `distance` (the ordering expression) that the scan stops at.
-bool is_distance_bound(Node *clause, const Node *distance);
+// What the planner thinks of a filter, as shares of the table's rows: > 0, <= 1.
+struct FilterShares {
+    double passing;     // all quals but the distance bounds, at which the scan stops
+    double conditions;  // the index conditions of the ordered path
+};
+FilterShares filter_shares(PlannerInfo *root, RelOptInfo *rel, const IndexPath *ordered);
 
 // CustomPathMethods::PlanCustomPath. The path's custom_private holds the ordered IndexPath.
 Plan *make_filter_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *target_list,

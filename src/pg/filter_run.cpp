@@ -1,5 +1,5 @@
 // The custom scan at work: which source its rows come from, and the rows.
-#include "core/directory.h"
+#include "pg/filter_cost.h"
 #include "pg/filter_scan.h"
 #include "pg/options.h"
 
@@ -10,65 +10,21 @@ namespace {
 using Source = FilterScanState::Source;
 using core::Strategy;
 
-// Costs, in record reads of the index (docs/performance.md).
-constexpr double kHeapRow = 0.5;     // fetching a row, testing it, computing its distance
-constexpr double kToastedRow = 2.5;  // the same where the vector is stored out of line
-constexpr double kBitmapRow = 0.08;  // a row's way through a bitmap
-constexpr int kToastedDim = 500;
-constexpr double kReadsPerRow = 3;    // records read for a row that a long search returns
-constexpr double kBeamFactor = 1.75;  // the index has its own, measured; this will do for a choice
-
-// Rows thought to be wanted when LIMIT is not known; a LIMIT beyond the second is not either.
-constexpr double kUnknownWanted = 100;
+// A LIMIT beyond this is treated as not known.
 constexpr uint32_t kMostWanted = 100000;
 
-// Rows tested before a measured pass rate is believed.
-constexpr double kLeastTried = 64;
+// Rows tested before a measured pass rate is believed; twice as many each time after.
+constexpr double kLeastTried = 32;
+
+// A bitmap so many times dearer than a probe is not built before one.
+constexpr double kProbeShare = 5;
 
 bool has_child(const FilterScanState *state) { return state->css.custom_ps != NIL; }
 
-double wanted_rows(const FilterScanState *state) {
-    return state->wanted != 0 ? state->wanted : kUnknownWanted;
-}
-
-// ---- costs ----------------------------------------------------------------------------------
-
-// What the search in the index takes when it keeps to that many rows.
-double walk_cost(const FilterScanState *state, double matching) {
-    int columns = IndexRelationGetNumberOfAttributes(state->index);
-    auto shape = core::DirectoryShape::make(static_cast<uint32_t>(columns) - 1, 1);
-    core::FilterFacts facts;
-    facts.nodes = state->plan.tuples;
-    facts.matching = matching;
-    facts.counted = true;
-    facts.k = static_cast<uint32_t>(wanted_rows(state));
-    facts.ef = static_cast<uint32_t>(ef_search() * kBeamFactor);
-    facts.directory_pages = static_cast<uint32_t>(state->plan.tuples / shape.entries) + 1;
-    core::Choice choice = core::choose(facts);
-    // The index would test every node's entry for its exact pass; the bitmap has the rows at hand.
-    if (choice.strategy == Strategy::kExact)
-        choice = core::plan(Strategy::kPenalised, facts);
-    return choice.expected_cost;
-}
-
-double heap_row_cost(const FilterScanState *state) {
-    int dim = TupleDescAttr(RelationGetDescr(state->index), 0)->atttypmod;
-    return dim > kToastedDim ? kToastedRow : kHeapRow;
-}
-
-bool exact_is_cheaper(const FilterScanState *state, double matching) {
-    return matching * heap_row_cost(state) <= walk_cost(state, matching);
-}
-
-double bitmap_cost(const FilterScanState *state, double matching) {
-    return matching * kBitmapRow +
-           std::min(matching * heap_row_cost(state), walk_cost(state, matching));
-}
-
-// Of finding `rows` more by testing every row, when `rate` of them pass.
-double post_filter_cost(const FilterScanState *state, double rows, double rate) {
-    double tried = std::min(rows / std::max(rate, 1e-9), state->plan.tuples);
-    return std::max(ef_search() * kBeamFactor, tried * kReadsPerRow) + tried * heap_row_cost(state);
+// The share of rows a search returns that the planner thinks will pass.
+double expected_rate(const FilterScanState *state) {
+    double of = state->condition_count > 0 ? state->plan.condition_matching : state->plan.tuples;
+    return std::clamp(state->plan.passing / std::max(1.0, of), 1e-9, 1.0);
 }
 
 // ---- parameters -----------------------------------------------------------------------------
@@ -123,20 +79,24 @@ core::HeapTid tid_of(const TupleTableSlot *slot) {
     return {ItemPointerGetBlockNumber(&slot->tts_tid), ItemPointerGetOffsetNumber(&slot->tts_tid)};
 }
 
-// Tests the row in the scan's slot; if it passes, `row` gets its distance and place.
-bool consider(FilterScanState *state, RankedRow *row) {
-    TupleTableSlot *slot = state->css.ss.ss_ScanTupleSlot;
+// Whether the row in the scan's slot passes the quals.
+bool passes(FilterScanState *state) {
     ExprContext *context = state->css.ss.ps.ps_ExprContext;
     state->counters.fetched++;
-    state->tried++;
     ResetExprContext(context);
-    context->ecxt_scantuple = slot;
-    if (!ExecQual(state->quals, context)) {
+    context->ecxt_scantuple = state->css.ss.ss_ScanTupleSlot;
+    return ExecQual(state->quals, context);
+}
+
+// Tests the row in the scan's slot; if it passes, `row` gets its distance and place.
+bool consider(FilterScanState *state, RankedRow *row) {
+    state->tried++;
+    if (!passes(state)) {
         InstrCountFiltered1(state, 1);
         return false;
     }
-    row->distance = evaluate_distance(state->distance, context);
-    row->tid = tid_of(slot);
+    row->distance = evaluate_distance(state->distance, state->css.ss.ps.ps_ExprContext);
+    row->tid = tid_of(state->css.ss.ss_ScanTupleSlot);
     state->counters.distances++;
     if (beyond_bounds(state, row->distance)) {
         InstrCountFiltered1(state, 1);
@@ -151,21 +111,26 @@ void collect(FilterScanState *state) {
         state->work->queue.add_bounded(row, static_cast<size_t>(work_mem) * 1024);
 }
 
-void collect_tid(FilterScanState *state, BlockNumber block, OffsetNumber offset) {
+// Brings a row into the scan's slot, if there is one for the snapshot.
+bool fetch(FilterScanState *state, BlockNumber block, OffsetNumber offset) {
     ScanState *ss = &state->css.ss;
+    if (state->heap_fetcher == nullptr)
+        state->heap_fetcher = table_index_fetch_begin(ss->ss_currentRelation);
     ItemPointerData tid;
     ItemPointerSet(&tid, block, offset);
     bool again = false;
     bool all_dead = false;
-    if (table_index_fetch_tuple(state->heap_fetcher, &tid, ss->ps.state->es_snapshot,
-                                ss->ss_ScanTupleSlot, &again, &all_dead))
+    return table_index_fetch_tuple(state->heap_fetcher, &tid, ss->ps.state->es_snapshot,
+                                   ss->ss_ScanTupleSlot, &again, &all_dead);
+}
+
+void collect_tid(FilterScanState *state, BlockNumber block, OffsetNumber offset) {
+    if (fetch(state, block, offset))
         collect(state);
 }
 
 // Every row the bitmap names, in order of the heap.
 void collect_bitmap(FilterScanState *state) {
-    if (state->heap_fetcher == nullptr)
-        state->heap_fetcher = table_index_fetch_begin(state->css.ss.ss_currentRelation);
     BitmapReader reader(state->bitmap);
     BitmapReader::Page page;
     while (reader.next(&page)) {
@@ -179,7 +144,8 @@ void collect_bitmap(FilterScanState *state) {
                 collect_tid(state, page.block, offset);
     }
     reader.end();
-    table_index_fetch_reset(state->heap_fetcher);
+    if (state->heap_fetcher != nullptr)
+        table_index_fetch_reset(state->heap_fetcher);
 }
 
 void collect_table(FilterScanState *state) {
@@ -230,8 +196,7 @@ void build_bitmap(FilterScanState *state) {
             rows.add(page.block, page.offsets);
     }
     reader.end();
-    BlockNumber blocks = RelationGetNumberOfBlocks(state->css.ss.ss_currentRelation);
-    state->bitmap_rows = rows.size(state->plan.tuples / std::max<double>(1, blocks));
+    state->bitmap_rows = rows.size(state->plan.tuples / state->heap_pages);
     state->counters.counted = state->bitmap_rows;
 }
 
@@ -242,7 +207,7 @@ void begin_index(FilterScanState *state, const ScanRequest &request, const char 
     if (state->scan == nullptr)
         state->scan =
             begin_index_scan(ss->ss_currentRelation, state->index, ss->ps.state->es_snapshot,
-                             state->condition_count, state->order_by_count);
+                             &state->scan_counts, state->condition_count, state->order_by_count);
     ScanRequest full = request;
     full.same_rows = state->index_knows_rows && request.rows != nullptr;
     set_scan_request(state->scan, full);
@@ -261,13 +226,17 @@ void begin_index(FilterScanState *state, const ScanRequest &request, const char 
     state->frontier = {-get_float8_infinity(), false};
 }
 
-// With the bitmap: exact, or a search that keeps to its rows.
-void begin_with_bitmap(FilterScanState *state, Strategy strategy) {
+// With the bitmap: exact, or a search that keeps to its rows. far: rows tested say that those that
+// match are not where the query is.
+void begin_with_bitmap(FilterScanState *state, Strategy strategy, bool far = false) {
     build_bitmap(state);
     state->may_change_mind = false;
+    double matching = state->bitmap_rows;
+    bool few = heap_cost(state, matching) <=
+               walk_cost(state, matching, wanted_rows(state) + state->passed, far);
     if (strategy == Strategy::kExact)
         begin_heap(state, "hnsw.filter_strategy");
-    else if (strategy == Strategy::kAuto && exact_is_cheaper(state, state->bitmap_rows))
+    else if (strategy == Strategy::kAuto && few)
         begin_heap(state, "few rows match");
     else
         begin_index(state,
@@ -275,19 +244,9 @@ void begin_with_bitmap(FilterScanState *state, Strategy strategy) {
                     strategy == Strategy::kAuto ? "many rows match" : "hnsw.filter_strategy");
 }
 
-// Whether a bitmap is the better start, going by the planner's estimates.
-bool bitmap_first(const FilterScanState *state) {
-    double matching = state->plan.bitmap_matching;
-    // The index tests the same conditions itself: only a handful of rows is found faster.
-    if (state->condition_count > 0 && !state->plan.bitmap_adds)
-        return matching * heap_row_cost(state) <= ef_search();
-    double rate = state->plan.matching / state->plan.tuples;
-    return bitmap_cost(state, matching) < post_filter_cost(state, wanted_rows(state), rate);
-}
-
 void begin_forced(FilterScanState *state, Strategy strategy) {
     constexpr const char *kReason = "hnsw.filter_strategy";
-    if (strategy == Strategy::kExact && !has_child(state))
+    if (strategy == Strategy::kExact && !has_child(state) && state->condition_count == 0)
         begin_heap(state, kReason);
     else if (strategy != Strategy::kPostFilter && has_child(state))
         begin_with_bitmap(state, strategy);
@@ -296,24 +255,65 @@ void begin_forced(FilterScanState *state, Strategy strategy) {
                     kReason);
 }
 
+// The search without a bitmap, which is reconsidered when so many rows have been tested.
+void begin_without_bitmap(FilterScanState *state, double budget, const char *reason) {
+    bool tests_itself = state->condition_count > 0;
+    begin_index(state,
+                {.rows = nullptr,
+                 .wanted = state->wanted,
+                 .strategy = tests_itself ? Strategy::kAuto : Strategy::kPostFilter},
+                tests_itself ? "conditions on columns of the index" : reason);
+    state->may_change_mind = has_child(state);
+    state->budget = budget;
+}
+
+// Tests the rows nearest to the query.
+PassRate probe(FilterScanState *state) {
+    core::HeapTid places[kProbeRows];
+    PassRate rate;
+    size_t count = peek_scan(state->scan, places);
+    for (const core::HeapTid &place : std::span(places, count)) {
+        if (!fetch(state, place.block, place.offset))
+            continue;
+        rate.tried++;
+        rate.passed += passes(state) ? 1 : 0;
+    }
+    if (state->heap_fetcher != nullptr)
+        table_index_fetch_reset(state->heap_fetcher);
+    return rate;
+}
+
+// Rows near the query may be much like each other: where a bitmap is dear, a small part of its cost is
+// spent on a look at them. If many pass, a plain search has the answer soonest.
+void begin_after_probe(FilterScanState *state, double with) {
+    begin_without_bitmap(state, kLeastTried, "many rows near the query match");
+    PassRate rate = probe(state);
+    double expected = expected_rate(state);
+    if (post_filter_cost(state, wanted_rows(state), rate.near(expected)) <= with)
+        return;
+    begin_with_bitmap(state, Strategy::kAuto, rate.are_far(expected));
+}
+
 void begin_auto(FilterScanState *state) {
-    // Built by an earlier loop: it costs nothing any more.
-    if (state->bitmap != nullptr || (has_child(state) && bitmap_first(state))) {
+    if (!has_child(state)) {
+        begin_without_bitmap(state, kLeastTried, "only the table's rows tell what matches");
+        return;
+    }
+    // One built by an earlier loop costs nothing any more.
+    if (state->bitmap != nullptr) {
         begin_with_bitmap(state, Strategy::kAuto);
         return;
     }
-    if (state->condition_count > 0) {
-        begin_index(state, {.rows = nullptr, .wanted = state->wanted, .strategy = Strategy::kAuto},
-                    "conditions on columns of the index");
-    } else {
-        begin_index(state,
-                    {.rows = nullptr, .wanted = state->wanted, .strategy = Strategy::kPostFilter},
-                    has_child(state) ? "a bitmap would cost more"
-                                     : "only the table's rows tell what matches");
-    }
-    state->may_change_mind = has_child(state);
-    state->budget = std::max(kLeastTried, bitmap_cost(state, state->plan.bitmap_matching) /
-                                              (kReadsPerRow + heap_row_cost(state)));
+    double with = bitmap_cost(state, state->plan.bitmap_matching, wanted_rows(state));
+    double without = state->condition_count > 0
+                         ? conditions_cost(state)
+                         : post_filter_cost(state, wanted_rows(state), expected_rate(state));
+    if (without <= with)
+        begin_without_bitmap(state, kLeastTried, "a bitmap would cost more");
+    else if (state->condition_count == 0 && with >= kProbeShare * probe_cost(state))
+        begin_after_probe(state, with);
+    else
+        begin_with_bitmap(state, Strategy::kAuto);
 }
 
 // Every row that passes is wanted: nothing is gained by finding the nearest first, and in order of
@@ -330,6 +330,8 @@ void begin_all(FilterScanState *state) {
 
 void start(FilterScanState *state) {
     state->counters.loops++;
+    state->heap_pages =
+        std::max(1.0, double{1} * RelationGetNumberOfBlocks(state->css.ss.ss_currentRelation));
     ResetExprContext(state->key_context);
     if (state->runtime_key_count > 0)
         ExecIndexEvalRuntimeKeys(state->key_context, state->runtime_keys, state->runtime_key_count);
@@ -349,16 +351,20 @@ void start(FilterScanState *state) {
 
 // A bitmap instead, if what has been seen says that going on is dearer.
 void reconsider(FilterScanState *state) {
-    double rate = std::max(state->passed, 0.5) / state->tried;
-    double rest = std::max(0.0, wanted_rows(state) - state->passed);
-    if (post_filter_cost(state, rest, rate) <=
-        bitmap_cost(state, state->plan.bitmap_matching) + ef_search()) {
+    PassRate rate{.tried = state->tried, .passed = state->passed};
+    double expected = expected_rate(state);
+    // Who reads on without a LIMIT is thought to want as much again.
+    double rest = state->wanted != 0 ? std::max(0.0, wanted_rows(state) - state->passed)
+                                     : std::max(wanted_rows(state), state->passed);
+    bool far = rate.are_far(expected);
+    if (post_filter_cost(state, rest, rate.near(expected), state->tried) <=
+        bitmap_cost(state, state->plan.bitmap_matching, state->passed + rest, far)) {
         state->budget = state->tried * 2;
         return;
     }
     state->counters.changes_of_mind++;
     std::sort(state->work->returned.begin(), state->work->returned.end());
-    begin_with_bitmap(state, Strategy::kAuto);
+    begin_with_bitmap(state, Strategy::kAuto, far);
 }
 
 // Takes the next row from the index.
@@ -387,7 +393,8 @@ void advance(FilterScanState *state) {
     }
     if (!state->settled)
         state->settled = state->work->nearest.within(state->frontier);
-    if (state->may_change_mind && !state->settled && state->tried >= state->budget)
+    bool open = state->wanted == 0 || !state->settled;
+    if (state->may_change_mind && open && state->tried >= state->budget)
         reconsider(state);
 }
 

@@ -58,6 +58,7 @@ struct FilterScanState {
     FilterWork *work;
     Relation index;
     IndexScanDesc scan;                 // null: not begun
+    ScanCounts scan_counts;             // of `scan`
     IndexFetchTableData *heap_fetcher;  // null: not begun
     ScanKey conditions;
     int condition_count;
@@ -77,6 +78,7 @@ struct FilterScanState {
     Source source;
     TIDBitmap *bitmap;  // null: not built; kept over rescans that do not change it
     double bitmap_rows;
+    double heap_pages;      // of the table, at least 1
     bool index_knows_rows;  // the index scan was last begun with the bitmap's rows
     uint32_t wanted;        // 0: not known
     bool may_change_mind;   // a bitmap could still be built
@@ -85,7 +87,7 @@ struct FilterScanState {
     Distance frontier;  // the largest bound the index has given
     double tried;       // rows tested against the quals
     double passed;      // of them
-    double budget;      // rows after which a bitmap is the better bet
+    double budget;      // rows after which a bitmap is thought of again
     FilterCounters counters;
 };
 

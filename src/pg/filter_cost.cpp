@@ -1,0 +1,103 @@
+// Costs of filtered scans. filter_cost.h says in what unit; docs/filtering.md has the measurements.
+#include "pg/filter_cost.h"
+
+#include "core/directory.h"
+#include "pg/options.h"
+
+namespace hnsw::pg {
+
+namespace {
+
+using core::Strategy;
+
+constexpr double kHeapRow = 0.1;      // testing a row and computing its distance
+constexpr double kHeapPage = 0.35;    // coming to a page of the table
+constexpr double kToastedVector = 2;  // fetching a vector stored out of line
+constexpr int kToastedDim = 500;      // of more dimensions they are
+constexpr double kBitmapStart = 6;    // descending the other index
+constexpr double kBitmapRow = 0.06;   // a row's way through a bitmap
+constexpr double kDescent = 8;        // to the bottom layer of the graph
+constexpr double kProbeReads = 1.5;   // for a row of a probe
+constexpr double kReadsPerRow = 3;    // records read for a row that a long search returns
+constexpr double kBeamFactor = 1.75;  // the index has its own, measured; this will do for a choice
+constexpr double kFarWalk = 3;        // a walk to rows far from the query, to one among random rows
+constexpr double kUnknownWanted = 100;  // rows thought to be wanted when LIMIT is not known
+constexpr double kPriorRows = 8;        // tested rows that the expected rate weighs as much as
+constexpr double kFarShare = 0.25;      // of the expected rate
+
+double first_beam() { return ef_search() * kBeamFactor; }
+
+bool is_toasted(const FilterScanState *state) {
+    return TupleDescAttr(RelationGetDescr(state->index), 0)->atttypmod > kToastedDim;
+}
+
+double row_cost(const FilterScanState *state) {
+    return kHeapRow + (is_toasted(state) ? kToastedVector : 0);
+}
+
+core::FilterFacts facts_of(const FilterScanState *state, double matching, double rows) {
+    int columns = IndexRelationGetNumberOfAttributes(state->index);
+    auto shape = core::DirectoryShape::make(static_cast<uint32_t>(columns) - 1, 1);
+    core::FilterFacts facts;
+    facts.nodes = state->plan.tuples;
+    facts.matching = std::min(matching, facts.nodes);
+    facts.counted = true;
+    facts.k = static_cast<uint32_t>(std::clamp(rows, 1.0, facts.nodes));
+    facts.ef = static_cast<uint32_t>(first_beam());
+    facts.directory_pages = static_cast<uint32_t>(state->plan.tuples / shape.entries) + 1;
+    return facts;
+}
+
+}  // namespace
+
+double wanted_rows(const FilterScanState *state) {
+    double wanted = state->wanted != 0 ? state->wanted : kUnknownWanted;
+    // A scan that comes to its bound before that has no more to look for.
+    return state->bound_count > 0 ? std::min(wanted, state->plan.matching + 1) : wanted;
+}
+
+double PassRate::near(double expected) const {
+    return (passed + kPriorRows * expected) / (tried + kPriorRows);
+}
+
+bool PassRate::are_far(double expected) const { return near(expected) < kFarShare * expected; }
+
+double post_filter_cost(const FilterScanState *state, double rows, double rate, double tried) {
+    double more = std::min(rows / std::max(rate, 1e-9), state->plan.tuples);
+    auto reads = [](double tested) { return std::max(first_beam(), tested * kReadsPerRow); };
+    double search = reads(tried + more) - (tried > 0 ? reads(tried) : 0);
+    return search + more * (row_cost(state) + kHeapPage);
+}
+
+double probe_cost(const FilterScanState *state) {
+    return kDescent + kProbeRows * (kProbeReads + row_cost(state) + kHeapPage);
+}
+
+double conditions_cost(const FilterScanState *state) {
+    double rest = state->plan.passing / std::max(1.0, state->plan.condition_matching);
+    double rows = wanted_rows(state) / std::clamp(rest, 1e-9, 1.0);
+    double tried = std::min(rows, state->plan.condition_matching);
+    return core::choose(facts_of(state, state->plan.condition_matching, tried)).expected_cost +
+           tried * (row_cost(state) + kHeapPage);
+}
+
+double heap_cost(const FilterScanState *state, double matching) {
+    double pages = state->heap_pages * (1 - std::exp(-matching / state->heap_pages));
+    return matching * row_cost(state) + pages * kHeapPage;
+}
+
+double walk_cost(const FilterScanState *state, double matching, double rows, bool far) {
+    core::FilterFacts facts = facts_of(state, matching, rows);
+    core::Choice choice = core::choose(facts);
+    // The index would test every node's entry for its exact pass; the bitmap has the rows at hand.
+    if (choice.strategy == Strategy::kExact)
+        choice = core::plan(Strategy::kPenalised, facts);
+    return choice.expected_cost * (far ? kFarWalk : 1);
+}
+
+double bitmap_cost(const FilterScanState *state, double matching, double rows, bool far) {
+    return kBitmapStart + matching * kBitmapRow +
+           std::min(heap_cost(state, matching), walk_cost(state, matching, rows, far));
+}
+
+}  // namespace hnsw::pg
