@@ -7,7 +7,7 @@
  * layers, further TIDs) are taken from the back.  When the two meet the arena is full, and stays
  * as it was: no operation leaves a half-made change.
  *
- * Who may touch what: a node's vector, hash and level are written before its number is known to
+ * Who may touch what: a node's vector, scalars, hash and level are written before its number is known to
  * others and never again.  Link lists are read without a lock (ids are atomic, and an id found in
  * a list is always a complete node); they, the TIDs and nothing else change under the node's spin
  * lock.  While one is held nothing is allocated outside the arena, thrown or waited for, and at
@@ -46,8 +46,14 @@ struct LinkList {
     uint32_t capacity; /* may exceed the record's slots: the surplus is pruned at the end */
 };
 
-struct ArenaNode {
+/* What a distance needs beside the vector. In an array of their own: it is small enough to stay in the
+ * processor's cache, and a distance reads no line of the node but its vector's. */
+struct ArenaScalars {
     float scale;
+    float self; /* squared norm of the vector before it is scaled */
+};
+
+struct alignas(64) ArenaNode {
     float norm;
     float error;
     std::atomic<uint8_t> lock;
@@ -120,9 +126,10 @@ public:
     int8_t *vector(ArenaId id) const {
         return reinterpret_cast<int8_t *>(nodes_ + size_t{id} * node_bytes_ + sizeof(ArenaNode));
     }
+    ArenaScalars &scalars(ArenaId id) const { return scalars_[id]; }
     Sq8 sq8(ArenaId id) const {
         const ArenaNode &n = node(id);
-        return {vector(id), n.scale, n.norm, n.error, 0};
+        return {vector(id), scalars(id).scale, n.norm, n.error, 0};
     }
     LinkList links(ArenaId id, uint32_t layer) const;
 
@@ -192,6 +199,7 @@ private:
         uint32_t bucket_mask;
         size_t bytes;
         size_t buckets_offset;
+        size_t scalars_offset;
         size_t nodes_offset;
         std::atomic<bool> full;
         std::atomic<uint64_t> cursor; /* nodes, and in the upper half units from the back */
@@ -210,6 +218,7 @@ private:
 
     std::byte *base_;
     std::byte *nodes_;
+    ArenaScalars *scalars_;
     uint32_t node_bytes_;
     uint32_t ids_offset_;
     uint32_t attributes_offset_;

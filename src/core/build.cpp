@@ -54,7 +54,7 @@ size_t arena_bytes_per_row(const CreateOptions &options) {
     const ArenaShape shape = arena_shape(options);
     /* A node has 1 / (m - 1) upper layers on average. */
     const size_t upper = (shape.upper_slots + 8) * sizeof(ArenaId) / (options.m - 1) + 1;
-    return Arena::node_bytes(shape) + sizeof(uint32_t) + upper;
+    return Arena::node_bytes(shape) + sizeof(uint32_t) + sizeof(ArenaScalars) + upper;
 }
 
 BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &options, Poll poll,
@@ -98,7 +98,8 @@ BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attri
             return Added::kFull;
         ArenaNode &n = arena_.node(id);
         Sq8 v = space_.encode(query_, 0, arena_.vector(id));
-        n.scale = v.scale;
+        arena_.scalars(id) = {
+            v.scale, static_cast<float>(space_.kernels().i8_dot(v.x, v.x, space_.padded()))};
         n.norm = v.norm;
         n.error = v.error;
         n.tid = StoredTid::from(tid);
@@ -165,18 +166,22 @@ ArenaId BuildWorker::greedy(const Anchor &anchor, ArenaId from, uint32_t layer) 
     return best.node;
 }
 
-/* Puts a candidate into the sorted beam of at most `ef`; returns its place, or ef. */
+/* Puts a candidate into the sorted beam of at most `ef`; returns its place, or ef. The search for it
+ * takes no branches: they would be wrong half of the time. */
 uint32_t BuildWorker::offer(Candidate c, uint32_t ef) {
     if (beam_.size() == ef) {
         if (!(c.distance < beam_.back().distance))
             return ef;
         beam_.pop_back();
     }
-    auto at = std::upper_bound(
-        beam_.begin(), beam_.end(), c,
-        [](const Candidate &a, const Candidate &b) { return a.distance < b.distance; });
-    auto place = static_cast<uint32_t>(at - beam_.begin());
-    beam_.insert(at, c);
+    const Candidate *at = beam_.data();
+    for (size_t n = beam_.size(); n > 0;) {
+        const size_t half = (n + 1) / 2;
+        at += at[half - 1].distance <= c.distance ? half : 0;
+        n -= half;
+    }
+    const auto place = static_cast<uint32_t>(at - beam_.data());
+    beam_.insert(beam_.begin() + place, c);
     return place;
 }
 
@@ -184,13 +189,15 @@ uint32_t BuildWorker::offer(Candidate c, uint32_t ef) {
 void BuildWorker::expand(const Anchor &anchor, ArenaId id, uint32_t layer) {
     LinkList list = arena_.links(id, layer);
     const uint32_t count = list.count->load(std::memory_order_acquire);
-    fresh_.clear();
+    fresh_.resize(count);
+    uint32_t n = 0;
     for (uint32_t i = 0; i < count; i++) {
         ArenaId to = list.ids[i].load(std::memory_order_acquire);
-        if (visit(to))
-            fresh_.push_back(to);
+        fresh_[n] = to;
+        n += visit(to) ? 1 : 0;
     }
-    metric_.many(anchor, fresh_.data(), static_cast<uint32_t>(fresh_.size()), distances_.data());
+    fresh_.resize(n);
+    metric_.many(anchor, fresh_.data(), n, distances_.data());
 }
 
 void BuildWorker::search(const Anchor &anchor, ArenaId self, ArenaId from, uint32_t layer,
@@ -214,17 +221,29 @@ void BuildWorker::search(const Anchor &anchor, ArenaId self, ArenaId from, uint3
             continue;
         }
         beam_[at].node |= kExpanded;
+        prefetch_links_after(at, layer);
         expand(anchor, id, layer);
         for (size_t i = 0; i < fresh_.size(); i++) {
             Candidate c = {distances_[i], fresh_[i]};
             seen_.push_back(c);
             at = std::min(at, offer(c, ef));
         }
-        if (layer == 0 && at < beam_.size())
-            __builtin_prefetch(arena_.links(beam_[at].node & ~kExpanded, 0).ids);
     }
     for (Candidate &c : beam_)
         c.node &= ~kExpanded;
+}
+
+/* Asks for the list that will be read next unless the present one leads nearer. */
+void BuildWorker::prefetch_links_after(uint32_t at, uint32_t layer) {
+    while (++at < beam_.size() && (beam_[at].node & kExpanded) != 0) {
+    }
+    if (layer != 0 || at == beam_.size())
+        return;
+    const LinkList list = arena_.links(beam_[at].node, 0);
+    __builtin_prefetch(list.count);
+    constexpr uint32_t kIdsPerLine = 64 / sizeof(ArenaId);
+    for (uint32_t i = 0; i < list.capacity; i += kIdsPerLine)
+        __builtin_prefetch(&list.ids[i]);
 }
 
 void BuildWorker::forget_seen() {

@@ -70,6 +70,7 @@ private:
     /* Fills beam_ (sorted) and seen_ (everything evaluated). */
     void search(const Anchor &anchor, ArenaId self, ArenaId from, uint32_t layer, uint32_t ef);
     void expand(const Anchor &anchor, ArenaId id, uint32_t layer);
+    void prefetch_links_after(uint32_t at, uint32_t layer);
     uint32_t offer(Candidate c, uint32_t ef);
     void forget_seen();
     void pool_from_search(bool with_far);

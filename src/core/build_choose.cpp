@@ -15,52 +15,93 @@ constexpr uint32_t kBatch = 64;
 constexpr float kRoundFactor = 1.3f;
 constexpr float kLastThreshold = 0.1f;
 
-float clamp_float(double d) {
-    return static_cast<float>(std::min<double>(std::max(d, 0.0), FLT_MAX));
+/* A scale that is further above the anchor's is taken for this: the square of what it scales still
+ * is a float. */
+constexpr double kMaxScale = 1e14;
+
+/* The kernels take four rows at a time. */
+constexpr uint32_t kRows = 4;
+constexpr uint32_t padded_rows(uint32_t n) { return (n + kRows - 1) / kRows * kRows; }
+
+/* All of a list's rows are wanted at once; the kernel asks for the next few alone. */
+void prefetch_row(const int8_t *row, uint32_t bytes) {
+    for (uint32_t at = 0; at < bytes; at += 64)
+        __builtin_prefetch(row + at);
 }
 
 }  // namespace
 
 Anchor ArenaMetric::anchor(ArenaId id) const {
-    const ArenaNode &n = arena_.node(id);
-    double scale = n.scale;
-    double norm = n.norm;
-    return {arena_.vector(id), scale, norm * norm, l1_ ? 1 / scale : 1 / (scale * scale)};
+    const ArenaScalars &s = arena_.scalars(id);
+    return {arena_.vector(id), s.self, 1 / double{s.scale}};
 }
 
-float ArenaMetric::finish(const Anchor &anchor, const ArenaNode &node, int32_t dot) const {
-    double norm = node.norm;
-    return clamp_float((anchor.norm2 + norm * norm - 2 * anchor.scale * node.scale * dot) *
-                       anchor.inverse);
+float ArenaMetric::scale_of(const Anchor &anchor, const ArenaScalars &node) const {
+    return static_cast<float>(std::min(node.scale * anchor.inverse, kMaxScale));
 }
 
 float ArenaMetric::one(const Anchor &anchor, ArenaId id) const {
-    const ArenaNode &n = arena_.node(id);
-    const int8_t *x = arena_.vector(id);
-    if (l1_)
-        return clamp_float(
-            kernels_.i8_l1(anchor.x, static_cast<float>(anchor.scale), x, n.scale, dim_) *
-            anchor.inverse);
-    return finish(anchor, n, kernels_.i8_dot(anchor.x, x, dim_));
+    float distance;
+    many(anchor, &id, 1, &distance);
+    return distance;
 }
 
 void ArenaMetric::many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, float *out) const {
-    if (l1_) {
-        for (uint32_t i = 0; i < n; i++)
-            out[i] = one(anchor, nodes[i]);
-        return;
-    }
     const int8_t *rows[kBatch];
     int32_t dots[kBatch];
     for (uint32_t begin = 0; begin < n; begin += kBatch) {
-        uint32_t batch = std::min(n - begin, kBatch);
+        const uint32_t batch = std::min(n - begin, kBatch);
         for (uint32_t i = 0; i < batch; i++) {
             rows[i] = arena_.vector(nodes[begin + i]);
-            __builtin_prefetch(rows[i] - sizeof(ArenaNode));
+            prefetch_row(rows[i], dim_);
         }
-        kernels_.i8_dot_many(anchor.x, rows, batch, dim_, dots);
+        if (l1_) {
+            for (uint32_t i = 0; i < batch; i++)
+                out[begin + i] =
+                    kernels_.i8_l1(anchor.x, 1, rows[i],
+                                   scale_of(anchor, arena_.scalars(nodes[begin + i])), dim_);
+            continue;
+        }
+        for (uint32_t i = batch; i < padded_rows(batch); i++)
+            rows[i] = rows[0];
+        kernels_.i8_dot_many(anchor.x, rows, padded_rows(batch), dim_, dots);
+        for (uint32_t i = 0; i < batch; i++) {
+            const ArenaScalars &s = arena_.scalars(nodes[begin + i]);
+            const float t = scale_of(anchor, s);
+            const float dot = static_cast<float>(dots[i]);
+            out[begin + i] = std::max(anchor.self + t * (t * s.self - 2 * dot), 0.0f);
+        }
+    }
+}
+
+void ArenaMetric::set(const Anchor &anchor, ArenaId id, Vectors *vectors, uint32_t at) const {
+    const ArenaScalars &s = arena_.scalars(id);
+    const float t = scale_of(anchor, s);
+    vectors->row[at] = arena_.vector(id);
+    vectors->scale[at] = t;
+    vectors->square[at] = t * t * s.self;
+}
+
+void ArenaMetric::between(const Vectors &from, uint32_t at, const Vectors &to, uint32_t first,
+                          uint32_t n, float *out) const {
+    if (l1_) {
+        for (uint32_t i = 0; i < n; i++)
+            out[i] = kernels_.i8_l1(from.row[at], from.scale[at], to.row[first + i],
+                                    to.scale[first + i], dim_);
+        return;
+    }
+    n = padded_rows(n);
+    int32_t dots[kBatch];
+    const float square = from.square[at];
+    const float twice = 2 * from.scale[at];
+    for (uint32_t begin = 0; begin < n; begin += kBatch) {
+        const uint32_t batch = std::min(n - begin, kBatch);
+        kernels_.i8_dot_many(from.row[at], &to.row[first + begin], batch, dim_, dots);
+        const float *scales = &to.scale[first + begin];
+        const float *squares = &to.square[first + begin];
         for (uint32_t i = 0; i < batch; i++)
-            out[begin + i] = finish(anchor, arena_.node(nodes[begin + i]), dots[i]);
+            out[begin + i] = std::max(
+                square + squares[i] - twice * scales[i] * static_cast<float>(dots[i]), 0.0f);
     }
 }
 
@@ -69,29 +110,28 @@ LinkChooser::LinkChooser(const ArenaMetric &metric, uint32_t most,
     : metric_(metric),
       states_(most, memory),
       chosen_(memory),
-      distances_(most, memory),
-      spare_(memory) {
+      distances_(most + kRows, memory),
+      spare_(memory),
+      pool_(most + kRows, memory),
+      taken_(most + kRows, memory) {
     chosen_.reserve(most);
     spare_.reserve(most);
 }
 
-/* Whether no chosen node is so near to `c` that it occludes it by more than `threshold`.  What was
- * compared in an earlier round is not compared again. */
-bool LinkChooser::passes(const Anchor &anchor, const Candidate &c, State *state, float threshold) {
+/* Whether no chosen node is so near to candidate `at`, `distance` from the anchor, that it occludes
+ * it by more than `threshold`.  What was compared in an earlier round is not compared again. */
+bool LinkChooser::passes(uint32_t at, float distance, State *state, float threshold) {
     if (state->ratio <= threshold)
         return false;
-    Anchor here = metric_.anchor(c.node);
-    here.inverse = anchor.inverse;
-    constexpr uint32_t kStep = 4;
-    float distances[kStep];
+    float distances[kRows];
     const uint32_t chosen = static_cast<uint32_t>(chosen_.size());
     while (state->seen < chosen) {
-        uint32_t n = std::min(kStep, chosen - state->seen);
-        metric_.many(here, &chosen_[state->seen], n, distances);
+        const uint32_t n = std::min(kRows, chosen - state->seen);
+        metric_.between(pool_, at, taken_, state->seen, n, distances);
         state->seen += n;
-        float least = *std::min_element(distances, distances + n);
+        const float least = *std::min_element(distances, distances + n);
         /* Two nodes of one SQ8 vector at distance 0 occlude each other. */
-        float ratio = c.distance > 0 ? least / c.distance : (least > 0 ? FLT_MAX : 1.0f);
+        const float ratio = distance > 0 ? least / distance : (least > 0 ? FLT_MAX : 1.0f);
         state->ratio = std::min(state->ratio, ratio);
         if (state->ratio <= threshold)
             return false;
@@ -107,15 +147,19 @@ std::span<const ArenaId> LinkChooser::choose(const Anchor &anchor, std::span<con
             chosen_.push_back(c.node);
         return chosen_;
     }
+    for (uint32_t i = 0; i < pool.size(); i++)
+        metric_.set(anchor, pool[i].node, &pool_, i);
+    std::fill_n(taken_.row.begin(), want + kRows, pool_.row[0]);
     constexpr float kTaken = -1;
     std::fill_n(states_.begin(), pool.size(), State{FLT_MAX, 0});
     float threshold = 1;
     while (chosen_.size() < want) {
-        for (size_t i = 0; i < pool.size() && chosen_.size() < want; i++) {
+        for (uint32_t i = 0; i < pool.size() && chosen_.size() < want; i++) {
             State &state = states_[i];
             if (state.ratio == kTaken)
                 continue;
-            if (threshold == 0 || passes(anchor, pool[i], &state, threshold)) {
+            if (threshold == 0 || passes(i, pool[i].distance, &state, threshold)) {
+                taken_.copy(static_cast<uint32_t>(chosen_.size()), pool_, i);
                 chosen_.push_back(pool[i].node);
                 state.ratio = kTaken;
             }
@@ -131,11 +175,12 @@ std::span<const ArenaId> LinkChooser::thin(const Anchor &anchor, std::span<const
                                            uint32_t want) {
     chosen_.clear();
     spare_.clear();
+    for (uint32_t i = 0; i < list.size(); i++)
+        metric_.set(anchor, list[i].node, &pool_, i);
+    std::fill_n(pool_.row.begin() + static_cast<ptrdiff_t>(list.size()), kRows, pool_.row[0]);
     for (const Candidate &c : list) {
-        Anchor here = metric_.anchor(c.node);
-        here.inverse = anchor.inverse;
         const auto nearer = static_cast<uint32_t>(chosen_.size());
-        metric_.many(here, chosen_.data(), nearer, distances_.data());
+        metric_.between(pool_, nearer, pool_, 0, nearer, distances_.data());
         const float least =
             nearer == 0 ? FLT_MAX
                         : *std::min_element(distances_.begin(), distances_.begin() + nearer);

@@ -24,12 +24,27 @@ struct Candidate {
     }
 };
 
-/* A node that others are compared with; its distances are in units of its own scale. */
+/* A node that others are compared with; distances are in units of its own scale. */
 struct Anchor {
     const int8_t *x = nullptr;
-    double scale = 0;
-    double norm2 = 0;
-    double inverse = 0; /* what absolute distances are multiplied by */
+    float self = 0;     /* <x, x> */
+    double inverse = 0; /* one over its scale */
+};
+
+/* Vectors in the scale of one anchor, side by side as the kernels take them. */
+struct Vectors {
+    Vectors(uint32_t most, std::pmr::memory_resource *memory)
+        : row(most, memory), scale(most, memory), square(most, memory) {}
+
+    void copy(uint32_t to, const Vectors &from, uint32_t at) {
+        row[to] = from.row[at];
+        scale[to] = from.scale[at];
+        square[to] = from.square[at];
+    }
+
+    std::pmr::vector<const int8_t *> row;
+    std::pmr::vector<float> scale;  /* relative to the anchor's */
+    std::pmr::vector<float> square; /* of the Euclidean norm */
 };
 
 /* Distances between an arena's nodes, from their SQ8 vectors alone.  Inner product too builds its
@@ -50,8 +65,15 @@ public:
     /* out[i] = distance of nodes[i]. */
     void many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, float *out) const;
 
+    /* Sets vector `at` to the node's. */
+    void set(const Anchor &anchor, ArenaId id, Vectors *vectors, uint32_t at) const;
+    /* Distances from vector `at` to `n` of `to` from `first` on. Rounds n up to a multiple of four: the
+     * rows beyond must be some node's, and `out` have room. */
+    void between(const Vectors &from, uint32_t at, const Vectors &to, uint32_t first, uint32_t n,
+                 float *out) const;
+
 private:
-    float finish(const Anchor &anchor, const ArenaNode &node, int32_t dot) const;
+    float scale_of(const Anchor &anchor, const ArenaScalars &node) const;
 
     const Arena &arena_;
     const simd::CodeKernels &kernels_;
@@ -81,13 +103,15 @@ private:
         float ratio;   /* least distance to a chosen one, divided by that to the anchor */
         uint32_t seen; /* chosen ones compared with so far */
     };
-    bool passes(const Anchor &anchor, const Candidate &c, State *state, float threshold);
+    bool passes(uint32_t at, float distance, State *state, float threshold);
 
     const ArenaMetric &metric_;
     std::pmr::vector<State> states_;
     std::pmr::vector<ArenaId> chosen_;
     std::pmr::vector<float> distances_;
     std::pmr::vector<Candidate> spare_; /* thin(): redundancy in place of the distance */
+    Vectors pool_;
+    Vectors taken_; /* of chosen_ */
 };
 
 }  // namespace hnsw::core

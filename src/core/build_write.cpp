@@ -347,7 +347,7 @@ void encode_record(const Arena &arena, const Space &space, ArenaId id, uint32_t 
     const ArenaNode &n = arena.node(id);
     RecordHeader &head = record.head();
     head.level = static_cast<uint8_t>(layer == 0 ? n.level : layer);
-    head.scale = n.scale;
+    head.scale = arena.scalars(id).scale;
     head.norm = n.norm;
     head.error = n.error;
     std::memcpy(head.hash, n.hash, sizeof(head.hash));
