@@ -57,9 +57,8 @@ void ArenaMetric::many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, f
         }
         if (l1_) {
             for (uint32_t i = 0; i < batch; i++)
-                out[begin + i] =
-                    kernels_.i8_l1(anchor.x, 1, rows[i],
-                                   scale_of(anchor, arena_.scalars(nodes[begin + i])), dim_);
+                out[begin + i] = kernels_.i8_l1(
+                    anchor.x, 1, rows[i], scale_of(anchor, arena_.scalars(nodes[begin + i])), dim_);
             continue;
         }
         for (uint32_t i = batch; i < padded_rows(batch); i++)

@@ -41,6 +41,7 @@ struct TxnPage {
     uint64_t handle = 0;             /* the store's own */
     const std::byte *data = nullptr; /* as it was */
     std::byte *image = nullptr;      /* to be changed; null until modify() */
+    bool whole = false;              /* image replaces the page rather than changes it */
 };
 
 class PageStore {
@@ -142,7 +143,6 @@ public:
 
     PageStore &store() { return store_; }
     std::span<TxnPage> pages() { return {pages_, count_}; }
-    void *store_state = nullptr; /* the store's own, between the first modify() and the end */
 
 private:
     TxnPage *find(BlockNo block);

@@ -1,6 +1,8 @@
 // Buffers and generic WAL behind core::PageStore.
 #include "pg/buffer_store.h"
 
+#include "pg/page_log.h"
+
 namespace hnsw::pg {
 
 using core::PageTxn;
@@ -27,13 +29,7 @@ std::byte *page_bytes(Buffer buffer) {
     return reinterpret_cast<std::byte *>(BufferGetPage(buffer));
 }
 
-Buffer buffer_of(uint64_t handle) { return static_cast<Buffer>(static_cast<int64_t>(handle)); }
-
 uint64_t handle_of(Buffer buffer) { return static_cast<uint64_t>(static_cast<int64_t>(buffer)); }
-
-GenericXLogState *wal_record(PageTxn &txn) {
-    return static_cast<GenericXLogState *>(txn.store_state);
-}
 
 // Where blocks were last seen, by block number modulo the size. Only a hint: what a buffer holds is
 // checked when it is pinned.
@@ -74,16 +70,20 @@ BufferHints &hints_of(Relation index) {
 
 BufferStore::BufferStore(Relation index, Relation heap, Purpose purpose,
                          BufferAccessStrategy strategy, ForkNumber fork)
-    : index_(index),
-      heap_(heap),
-      purpose_(purpose),
-      strategy_(strategy),
-      fork_(fork),
-      hinted_(purpose == Purpose::kRead && strategy == nullptr && fork == MAIN_FORKNUM &&
-              !RelationUsesLocalBuffers(index) && fits_in_buffers(index)) {}
+    : purpose_(purpose), strategy_(strategy), fork_(fork) {
+    attach(index, heap);
+}
+
+void BufferStore::attach(Relation index, Relation heap) {
+    index_ = index;
+    heap_ = heap;
+    hinted_ = (purpose_ == Purpose::kRead || purpose_ == Purpose::kWrite) && strategy_ == nullptr &&
+              fork_ == MAIN_FORKNUM && !RelationUsesLocalBuffers(index) && fits_in_buffers(index);
+}
 
 Buffer BufferStore::read(core::BlockNo block) {
-    return ReadBufferExtended(index_, fork_, block, RBM_NORMAL, strategy_);
+    return hinted_ ? read_hinted(block)
+                   : ReadBufferExtended(index_, fork_, block, RBM_NORMAL, strategy_);
 }
 
 Buffer BufferStore::read_hinted(core::BlockNo block) {
@@ -91,14 +91,14 @@ Buffer BufferStore::read_hinted(core::BlockNo block) {
     if (hint != InvalidBuffer && ++reads_ % BufferHints::kOrdinaryShare != 0 &&
         read_recent_buffer(index_, fork_, block, hint))
         return hint;
-    Buffer buffer = read(block);
+    Buffer buffer = ReadBufferExtended(index_, fork_, block, RBM_NORMAL, strategy_);
     // The read may have accepted an invalidation: the hints may be new ones.
     hints_of(index_).at(block) = buffer;
     return buffer;
 }
 
 core::PageStore::Pin BufferStore::pin(core::BlockNo block) {
-    Buffer buffer = hinted_ ? read_hinted(block) : read(block);
+    Buffer buffer = read(block);
     LockBuffer(buffer, BUFFER_LOCK_SHARE);
     return {.data = page_bytes(buffer), .handle = handle_of(buffer)};
 }
@@ -155,47 +155,23 @@ void BufferStore::txn_extend(TxnPage &page) {
     page.data = page_bytes(buffer);
 }
 
-void BufferStore::txn_modify(PageTxn &txn, TxnPage &page, bool fresh) {
-    if (purpose_ == Purpose::kBulk) {
+void BufferStore::txn_modify(PageTxn &, TxnPage &page, bool fresh) {
+    if (page.image == nullptr)
         page.image = static_cast<std::byte *>(palloc(BLCKSZ));
+    if (!fresh)
         memcpy(page.image, page.data, BLCKSZ);
-        return;
-    }
-    if (txn.store_state == nullptr)
-        txn.store_state = GenericXLogStart(index_);
-    page.image = reinterpret_cast<std::byte *>(GenericXLogRegisterBuffer(
-        wal_record(txn), buffer_of(page.handle), fresh ? GENERIC_XLOG_FULL_IMAGE : 0));
+    page.whole = fresh;
 }
 
 void BufferStore::txn_commit(PageTxn &txn) {
-    if (txn.store_state != nullptr) {
-        GenericXLogFinish(wal_record(txn));
-        txn.store_state = nullptr;
-    } else {
-        START_CRIT_SECTION();
-        for (TxnPage &page : txn.pages()) {
-            if (page.image == nullptr)
-                continue;
-            memcpy(page_bytes(buffer_of(page.handle)), page.image, BLCKSZ);
-            MarkBufferDirty(buffer_of(page.handle));
-        }
-        END_CRIT_SECTION();
-        for (TxnPage &page : txn.pages())
-            if (page.image != nullptr)
-                pfree(page.image);
-    }
-    unlock_all(txn);
+    apply_and_log(index_, txn.pages(), purpose_ != Purpose::kBulk);
+    txn_abort(txn);
 }
 
 void BufferStore::txn_abort(PageTxn &txn) {
-    if (txn.store_state != nullptr) {
-        GenericXLogAbort(wal_record(txn));
-        txn.store_state = nullptr;
-    } else {
-        for (TxnPage &page : txn.pages())
-            if (page.image != nullptr)
-                pfree(page.image);
-    }
+    for (TxnPage &page : txn.pages())
+        if (page.image != nullptr)
+            pfree(page.image);
     unlock_all(txn);
 }
 

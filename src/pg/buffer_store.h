@@ -2,7 +2,7 @@
 // PageTxn is one generic WAL record.  One object per scan, statement or vacuum; all callbacks of
 // the access method and the SQL-level checks reach pages through it.
 //
-// Scans remember which buffer a block was in and try that first, which saves the lookup in the
+// Scans and inserts remember which buffer a block was in and try that first, which saves the lookup in the
 // shared buffer table.  The memory is the relation cache's (rd_amcache), so it serves all scans of
 // the session and goes when the relation changes.
 //
@@ -13,6 +13,11 @@
 #include "pg/guard.h"
 
 namespace hnsw::pg {
+
+// The buffer behind TxnPage::handle and PageStore::Pin::handle.
+inline Buffer buffer_of(uint64_t handle) {
+    return static_cast<Buffer>(static_cast<int64_t>(handle));
+}
 
 class BufferStore final : public core::PageStore {
 public:
@@ -30,6 +35,9 @@ public:
     // of buffers to read through, or null.
     BufferStore(Relation index, Relation heap, Purpose purpose,
                 BufferAccessStrategy strategy = nullptr, ForkNumber fork = MAIN_FORKNUM);
+
+    // The same relations, opened anew: for a store that outlives a statement.
+    void attach(Relation index, Relation heap);
 
     Pin pin(core::BlockNo block) override;
     void unpin(const Pin &pin) override;
@@ -54,12 +62,12 @@ private:
     Buffer read_hinted(core::BlockNo block);
     static void unlock_all(core::PageTxn &txn);
 
-    Relation index_;
-    Relation heap_;
+    Relation index_ = nullptr;
+    Relation heap_ = nullptr;
     Purpose purpose_;
     BufferAccessStrategy strategy_;
     ForkNumber fork_;
-    bool hinted_;
+    bool hinted_ = false;
     uint32_t reads_ = 0;
 };
 
