@@ -45,10 +45,15 @@ public:
                 spilled_.push_back({distance, id});
             return;
         }
-        auto at = std::upper_bound(entries_.begin(), entries_.end(), distance,
-                                   [](float d, const Entry &entry) { return d < entry.distance; });
-        const auto position = static_cast<size_t>(at - entries_.begin());
-        entries_.insert(at, {distance, id});
+        /* Without branches, of which half would be mispredicted. */
+        const Entry *at = entries_.data();
+        for (size_t n = entries_.size(); n > 0;) {
+            const size_t half = (n + 1) / 2;
+            at += at[half - 1].distance <= distance ? half : 0;
+            n -= half;
+        }
+        const auto position = static_cast<size_t>(at - entries_.data());
+        entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(position), {distance, id});
         next_ = std::min(next_, position);
         if (entries_.size() > width_) {
             if (keep_spilled_ && entries_.back().id != kNoNode)

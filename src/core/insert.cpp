@@ -55,6 +55,7 @@ struct Inserter::Impl {
 
         void clear(const uint8_t *value_hash) {
             candidates.clear();
+            vectors.clear();
             hash = value_hash;
             equal = kNoNode;
         }
@@ -65,9 +66,7 @@ struct Inserter::Impl {
             if (std::memcmp(head.hash, hash, sizeof(head.hash)) == 0)
                 equal = id;
             const auto at = static_cast<uint32_t>(candidates.size());
-            if (vectors.size() < size_t{at + 1} * padded)
-                vectors.resize(std::max(vectors.size() * 2, size_t{at + 1} * padded));
-            std::memcpy(&vectors[size_t{at} * padded], record.own(), padded);
+            vectors.insert(vectors.end(), record.own(), record.own() + padded);
             candidates.push_back({distance, id, at, head.scale, head.norm, head.centre});
         }
         Sq8 sq8(const Candidate &c) const {

@@ -102,7 +102,7 @@ bool RecordEdit::open(NodeId id) {
     close();
     id_ = id;
     BlockNo block = layout_.block_of(id);
-    if (id == kNoNode || block >= store_.size())
+    if (id == kNoNode || (block >= known_size_ && block >= (known_size_ = store_.size())))
         return false;
     if (spans(layout_))
         scratch_.resize(size_t{2} * layout_.bytes);

@@ -119,6 +119,7 @@ private:
     const RecordLayout &layout_;
     RecordClass cls_;
     PageTxn txn_;
+    BlockNo known_size_ = 0;
     NodeId id_ = kNoNode;
     bool changed_ = false;
     RecordView view_;
