@@ -52,10 +52,12 @@ struct BuildShared {
     slock_t mutex;  // protects what follows
     BuildStage stage;
     int adding;        // processes that still add rows to the arena
+    int processes;     // that take part; 0 while workers are being started
+    int scanned;       // of them, those whose rows are all in the arena
     int workers_done;  // workers that have scanned their share
     double heap_rows;  // of the processes that are done
     bool broken_hot_chain;
-    ConditionVariable changed;  // of stage and workers_done
+    ConditionVariable changed;  // of stage, processes, scanned and workers_done
 
     std::atomic<uint64_t> rows;  // indexed so far
 
@@ -78,7 +80,8 @@ public:
     // Takes part in the stages; before scan().
     void enter();
     // Scans the table, or with `scan` this process' share of it, and adds its rows. Leaves the
-    // stages at the end. Reports progress if `leader`.
+    // stages at the end, and if all rows are in memory helps to trim their lists. Reports progress
+    // if `leader`.
     void scan(IndexInfo *info, TableScanDesc scan, bool leader);
     // The leader, when everyone has left: writes the index if no one has yet.
     void finish();
@@ -93,6 +96,7 @@ private:
     // No longer adds rows to the arena; `full`: because it is full.
     void leave(bool full);
     void wait_for_pages();
+    void trim();
     void write();
 
     BuildShared *shared_;

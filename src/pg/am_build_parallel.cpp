@@ -121,6 +121,7 @@ bool begin_parallel_build(ParallelBuild *build, Relation heap, Relation index, I
     build->shared =
         static_cast<BuildShared *>(shm_toc_allocate(context->toc, BuildShared::bytes(create.dim)));
     init_build_shared(build->shared, heap, index, info->ii_Concurrent, create, centre);
+    build->shared->processes = 0;
     build->shared->arena_handle = dsm_segment_handle(build->arena_segment);
     shm_toc_insert(context->toc, kKeyShared, build->shared);
 
@@ -142,6 +143,10 @@ bool begin_parallel_build(ParallelBuild *build, Relation heap, Relation index, I
         drop(build);
         return false;
     }
+    SpinLockAcquire(&build->shared->mutex);
+    build->shared->processes = build->workers + (parallel_leader_participation ? 1 : 0);
+    SpinLockRelease(&build->shared->mutex);
+    ConditionVariableBroadcast(&build->shared->changed);
     // From here on a worker that fails to start is an error, so nobody waits for it for ever.
     WaitForParallelWorkersToAttach(context);
     return true;

@@ -51,6 +51,7 @@ void init_build_shared(BuildShared *shared, Relation heap, Relation index, bool 
         memcpy(shared->centre(), centre, create.dim * sizeof(float));
     SpinLockInit(&shared->mutex);
     shared->stage = BuildStage::kMemory;
+    shared->processes = 1;
     ConditionVariableInit(&shared->changed);
 }
 
@@ -154,6 +155,32 @@ void BuildPart::scan(IndexInfo *info, TableScanDesc scan, bool leader) {
     shared_->heap_rows += rows;
     shared_->broken_hot_chain |= info->ii_BrokenHotChain;
     SpinLockRelease(&shared_->mutex);
+    if (inserter_ == nullptr)
+        trim();
+}
+
+// Lists are trimmed when nobody adds to them any more: everyone waits for everyone. If the arena has
+// become full meanwhile, whoever writes the graph trims it alone.
+void BuildPart::trim() {
+    SpinLockAcquire(&shared_->mutex);
+    shared_->scanned++;
+    SpinLockRelease(&shared_->mutex);
+    ConditionVariableBroadcast(&shared_->changed);
+    auto waiting = [this] {
+        SpinLockAcquire(&shared_->mutex);
+        bool missing = shared_->stage == BuildStage::kMemory &&
+                       (shared_->processes == 0 || shared_->scanned < shared_->processes);
+        SpinLockRelease(&shared_->mutex);
+        return missing;
+    };
+    ConditionVariablePrepareToSleep(&shared_->changed);
+    while (waiting())
+        ConditionVariableSleep(&shared_->changed, PG_WAIT_EXTENSION);
+    ConditionVariableCancelSleep();
+    if (stage() != BuildStage::kMemory)
+        return;
+    while (worker_.trim_some())
+        CHECK_FOR_INTERRUPTS();
 }
 
 void BuildPart::finish() {

@@ -53,7 +53,7 @@ struct CodeKernels {
     /* sum of a[i] * b[i]; elements within -127..127 (as in every SQ8 vector and query), dim at most
      * 65,536, so no overflow */
     int32_t (*i8_dot)(const int8_t *a, const int8_t *b, uint32_t dim);
-    /* out[k] = i8_dot(a, rows[k], dim) for k < n; prefetches ahead */
+    /* out[k] = i8_dot(a, rows[k], dim) for k < n */
     void (*i8_dot_many)(const int8_t *a, const int8_t *const *rows, uint32_t n, uint32_t dim,
                         int32_t *out);
     /* sum of |scale_a * a[i] - scale_b * b[i]| */
