@@ -21,6 +21,7 @@ REGRESS = \
 	type_toast \
 	type_errors \
 	hnsw_build \
+	hnsw_insert \
 	hnsw_scan \
 	attribute_types \
 	attribute_use \
