@@ -10,17 +10,19 @@ namespace {
 
 using core::Strategy;
 
-constexpr double kHeapRow = 0.1;      // testing a row and computing its distance
-constexpr double kHeapPage = 0.35;    // coming to a page of the table
-constexpr double kToastedVector = 2;  // fetching a vector stored out of line
-constexpr int kToastedDim = 500;      // of more dimensions they are
-constexpr double kBitmapStart = 6;    // descending the other index
-constexpr double kBitmapRow = 0.06;   // a row's way through a bitmap
-constexpr double kDescent = 8;        // to the bottom layer of the graph
-constexpr double kProbeReads = 1.5;   // for a row of a probe
-constexpr double kReadsPerRow = 3;    // records read for a row that a long search returns
-constexpr double kBeamFactor = 1.75;  // the index has its own, measured; this will do for a choice
-constexpr double kFarWalk = 3;        // a walk to rows far from the query, to one among random rows
+constexpr double kHeapRow = 0.1;       // testing a row and computing its distance
+constexpr double kHeapPage = 0.35;     // coming to a page of the table
+constexpr double kToastedVector = 2;   // fetching a vector stored out of line
+constexpr int kToastedDim = 500;       // of more dimensions they are
+constexpr double kBitmapStart = 6;     // descending the other index
+constexpr double kBitmapRow = 0.06;    // a row's way through a bitmap
+constexpr double kDescent = 8;         // to the bottom layer of the graph
+constexpr double kProbeReads = 1.5;    // for a row of a probe
+constexpr double kReadsPerRow = 1.75;  // records read for a row that a long search returns
+constexpr double kBeamFactor = 1.75;   // the index has its own, measured; this will do for a choice
+constexpr double kTidTest = 0.004;     // looking a node's row up in a set of rows
+constexpr double kOwnDistance = 0.12;  // reading a record for its own distance alone
+constexpr double kFarWalk = 4;  // a walk to rows far from the query, to one among random rows
 constexpr double kUnknownWanted = 100;  // rows thought to be wanted when LIMIT is not known
 constexpr double kPriorRows = 8;        // tested rows that the expected rate weighs as much as
 constexpr double kFarShare = 0.25;      // of the expected rate
@@ -86,10 +88,13 @@ double heap_cost(const FilterScanState *state, double matching) {
     return matching * row_cost(state) + pages * kHeapPage;
 }
 
+double index_exact_cost(const FilterScanState *state, double matching) {
+    return state->plan.tuples * kTidTest + matching * kOwnDistance;
+}
+
 double walk_cost(const FilterScanState *state, double matching, double rows, bool far) {
     core::FilterFacts facts = facts_of(state, matching, rows);
     core::Choice choice = core::choose(facts);
-    // The index would test every node's entry for its exact pass; the bitmap has the rows at hand.
     if (choice.strategy == Strategy::kExact)
         choice = core::plan(Strategy::kPenalised, facts);
     return choice.expected_cost * (far ? kFarWalk : 1);
@@ -97,7 +102,8 @@ double walk_cost(const FilterScanState *state, double matching, double rows, boo
 
 double bitmap_cost(const FilterScanState *state, double matching, double rows, bool far) {
     return kBitmapStart + matching * kBitmapRow +
-           std::min(heap_cost(state, matching), walk_cost(state, matching, rows, far));
+           std::min({heap_cost(state, matching), index_exact_cost(state, matching),
+                     walk_cost(state, matching, rows, far)});
 }
 
 }  // namespace hnsw::pg

@@ -38,11 +38,14 @@ double conditions_cost(const FilterScanState *state);
 // `matching` rows, whose places are known, fetched, tested and sorted.
 double heap_cost(const FilterScanState *state, double matching);
 
+// The same rows by their distances in the index: every node's place is looked up in the bitmap.
+double index_exact_cost(const FilterScanState *state, double matching);
+
 // A search that keeps to `matching` rows of a bitmap, for `rows` of them; far: they are not where the
 // query is.
 double walk_cost(const FilterScanState *state, double matching, double rows, bool far);
 
-// A bitmap of `matching` rows and the better of what it allows.
+// A bitmap of `matching` rows and the best of what it allows.
 double bitmap_cost(const FilterScanState *state, double matching, double rows, bool far = false);
 
 }  // namespace hnsw::pg

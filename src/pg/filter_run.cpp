@@ -226,22 +226,27 @@ void begin_index(FilterScanState *state, const ScanRequest &request, const char 
     state->frontier = {-get_float8_infinity(), false};
 }
 
-// With the bitmap: exact, or a search that keeps to its rows. far: rows tested say that those that
-// match are not where the query is.
+// With the bitmap: exact, in the table or in the index, or a search that keeps to its rows. far: rows
+// tested say that those that match are not where the query is.
 void begin_with_bitmap(FilterScanState *state, Strategy strategy, bool far = false) {
     build_bitmap(state);
     state->may_change_mind = false;
     double matching = state->bitmap_rows;
-    bool few = heap_cost(state, matching) <=
-               walk_cost(state, matching, wanted_rows(state) + state->passed, far);
-    if (strategy == Strategy::kExact)
-        begin_heap(state, "hnsw.filter_strategy");
-    else if (strategy == Strategy::kAuto && few)
-        begin_heap(state, "few rows match");
+    double heap = heap_cost(state, matching);
+    double index = index_exact_cost(state, matching);
+    bool forced = strategy != Strategy::kAuto;
+    if (!forced && std::min(heap, index) <=
+                       walk_cost(state, matching, wanted_rows(state) + state->passed, far))
+        strategy = Strategy::kExact;
+    const char *reason = strategy == Strategy::kExact ? "few rows match" : "many rows match";
+    if (forced)
+        reason = "hnsw.filter_strategy";
+    if (strategy == Strategy::kExact && heap <= index)
+        begin_heap(state, reason);
     else
         begin_index(state,
                     {.rows = &state->work->rows, .wanted = state->wanted, .strategy = strategy},
-                    strategy == Strategy::kAuto ? "many rows match" : "hnsw.filter_strategy");
+                    reason);
 }
 
 void begin_forced(FilterScanState *state, Strategy strategy) {
