@@ -10,7 +10,7 @@ namespace {
 
 /* Costs are in record reads of an unfiltered walk, each with the estimates of all its neighbours. */
 constexpr double kExactRead = 0.4;     /* own distance only */
-constexpr double kDirectoryRead = 1.0; /* a page of the directory tested whole */
+constexpr double kDirectoryRead = 0.7; /* a page of the directory tested whole */
 constexpr double kTestingRead = 1.5;   /* a read whose neighbours are all tested */
 constexpr double kEntryRead = 0.12;    /* a page of which one entry is tested */
 constexpr double kNeighbours = 28;

@@ -95,18 +95,22 @@ void PassMap::begin(const DirectoryShape &shape, const Filter &filter, size_t by
     shape_ = shape;
     filter_ = filter;
     span_ = shape.blocks * shape.per_page;
-    const BlockNo blocks = store_.size();
-    pages_ = blocks <= 1 ? 0 : (blocks - 2) / shape.blocks + 1;
-    const size_t words = static_cast<size_t>(uint64_t{blocks} * shape.per_page / 64 + 1);
+    blocks_ = store_.size();
+    pages_ = blocks_ <= 1 ? 0 : (blocks_ - 2) / shape.blocks + 1;
+    const size_t words = static_cast<size_t>(uint64_t{blocks_} * shape.per_page / 64 + 1);
     const bool fits = words * sizeof(Word) + pages_ <= byte_budget;
     words_.assign(fits ? words : 0, Word{});
     touches_.assign(fits ? pages_ : 0, 0);
 }
 
-/* Latches a directory page. False: there is none (yet). */
+/* Latches a directory page. False: there is none (yet). How long the index is, is asked for only when it
+ * was shorter: in the server that is a system call. */
 bool PassMap::open(uint32_t number, PageRef *page, DirectoryView *view) {
-    if (block_of(number) >= store_.size())
-        return false;
+    if (block_of(number) >= blocks_) {
+        blocks_ = store_.size();
+        if (block_of(number) >= blocks_)
+            return false;
+    }
     context_.stats->directory_reads++;
     *page = PageRef(store_, block_of(number));
     if (page_kind(page->data()) != PageKind::kDirectory) {

@@ -81,6 +81,7 @@ private:
     Filter filter_;
     uint32_t span_ = 1; /* ids per directory page */
     uint32_t pages_ = 0;
+    BlockNo blocks_ = 0;                /* of the index, at least */
     std::pmr::vector<Word> words_;      /* by node id; empty when over budget */
     std::pmr::vector<uint8_t> touches_; /* entries asked for one by one, by page */
 };

@@ -24,7 +24,7 @@ constexpr uint32_t kUsualLimit = 10;
 
 /* The pass over matching nodes is begun without a look at what is near the query if it costs no more
  * than so many times the beam. */
-constexpr double kSureExact = 1.5;
+constexpr double kSureExact = 2.5;
 
 /* Part of the beam after which it is looked at how many of its nodes match. */
 constexpr double kProbe = 0.4;

@@ -461,27 +461,58 @@ struct ChoiceCase {
     double share;
     uint32_t k;
     Strategy expected;
+    double seen = 0; /* near the query... */
+    double matched = 0;
 };
 
 TEST(Chooser, Table) {
     const ChoiceCase cases[] = {
-        {50e3, 0.9, 10, Strategy::kPreFilter}, {50e3, 0.5, 10, Strategy::kPreFilter},
-        {50e3, 0.005, 10, Strategy::kExact},   {50e3, 0.001, 10, Strategy::kExact},
-        {50e3, 0, 10, Strategy::kExact},       {1e6, 0.5, 10, Strategy::kPreFilter},
-        {1e6, 0.0005, 10, Strategy::kExact},   {100, 0.5, 10, Strategy::kExact},
+        {50e3, 0.9, 10, Strategy::kPreFilter},
+        {50e3, 0.5, 10, Strategy::kPreFilter},
+        {50e3, 0.005, 10, Strategy::kExact},
+        {50e3, 0.001, 10, Strategy::kExact},
+        {50e3, 0, 10, Strategy::kExact},
+        {1e6, 0.5, 10, Strategy::kPreFilter},
+        {1e6, 0.0005, 10, Strategy::kExact},
+        {100, 0.5, 10, Strategy::kExact},
         {50e3, 0.1, 5000, Strategy::kExact},
+        /* Nothing known of what is near the query. */
+        {50e3, 0.1, 10, Strategy::kPreFilter},
+        {50e3, 0.05, 10, Strategy::kPreFilter},
+        {50e3, 0.02, 10, Strategy::kExact},
+        {1e6, 0.03, 10, Strategy::kPreFilter},
+        {1e6, 0.01, 10, Strategy::kPreFilter},
+        /* As many match there as elsewhere. */
+        {50e3, 0.1, 10, Strategy::kPreFilter, 30, 3},
+        {50e3, 0.05, 10, Strategy::kPreFilter, 40, 2},
+        {50e3, 0.01, 10, Strategy::kExact, 30, 0},
+        /* Many of them match. */
+        {50e3, 0.03, 10, Strategy::kPreFilter, 30, 15},
+        {50e3, 0.01, 10, Strategy::kPreFilter, 30, 10},
+        {50e3, 0.005, 10, Strategy::kPreFilter, 30, 15},
+        {50e3, 0.001, 10, Strategy::kExact, 30, 1},
+        /* None of them does. */
+        {50e3, 0.2, 10, Strategy::kFilterFirst, 60, 0},
+        {50e3, 0.1, 10, Strategy::kFilterFirst, 30, 0},
+        {50e3, 0.05, 10, Strategy::kFilterFirst, 30, 0},
+        {50e3, 0.02, 10, Strategy::kExact, 30, 0},
+        {1e6, 0.1, 10, Strategy::kFilterFirst, 60, 0},
     };
     for (const ChoiceCase &c : cases) {
         FilterFacts facts;
         facts.nodes = c.nodes;
         facts.matching = c.nodes * c.share;
         facts.k = c.k;
+        facts.seen = c.seen;
+        facts.matched = c.matched;
+        facts.reads = c.seen;
         facts.ef = 54;
         facts.dim = 384;
         facts.directory_pages = static_cast<uint32_t>(c.nodes / 400) + 1;
         const Choice choice = choose(facts);
         EXPECT_EQ(choice.strategy, c.expected)
-            << c.nodes << " " << c.share << " " << c.k << ": " << choice.reason;
+            << c.nodes << " " << c.share << " " << c.k << " " << c.seen << " " << c.matched << ": "
+            << choice.reason;
         EXPECT_STRNE(choice.reason, "");
         EXPECT_LE(choice.expected_cost, choice.exact_cost);
         facts.prefilter = false;
