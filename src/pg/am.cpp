@@ -137,9 +137,7 @@ OpenIndex *OpenIndex::open(MemoryContext context, Relation index, Relation heap,
 const float *read_vector(Datum value, uint32_t dim, void **copy) {
     varlena *datum = PG_DETOAST_DATUM(value);
     *copy = reinterpret_cast<Pointer>(datum) != DatumGetPointer(value) ? datum : nullptr;
-    std::span<const std::byte> payload(reinterpret_cast<std::byte *>(VARDATA(datum)),
-                                       VARSIZE(datum) - VARHDRSZ);
-    auto view = vec::view_payload<vec::F32>(payload);
+    auto view = view_of<vec::F32>(datum);
     if (!view)
         detail::raise_malformed(vec::F32::kName);
     detail::check_same_dim(dim, view->dim, vec::F32::kName);

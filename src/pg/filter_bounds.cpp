@@ -109,10 +109,7 @@ std::optional<double> constant(Node *expr) {
 
 // Null if it has other dimensions.
 const float *vector_of(Datum value, uint32_t dim) {
-    varlena *datum = PG_DETOAST_DATUM(value);
-    std::span<const std::byte> payload(reinterpret_cast<std::byte *>(VARDATA(datum)),
-                                       VARSIZE(datum) - VARHDRSZ);
-    auto view = vec::view_payload<vec::F32>(payload);
+    auto view = view_of<vec::F32>(PG_DETOAST_DATUM(value));
     return view && view->dim == dim ? view->data : nullptr;
 }
 

@@ -55,6 +55,13 @@ void recv_elements(StringInfo buf, std::span<float> out);
 
 }  // namespace detail
 
+// The vector in a detoasted datum; none if it is not one.
+template <typename E>
+std::optional<vec::View<E>> view_of(const varlena *datum) {
+    return vec::view_payload<E>(
+        {reinterpret_cast<const std::byte *>(VARDATA(datum)), VARSIZE(datum) - VARHDRSZ});
+}
+
 // An argument of type E, detoasted and proven to be a vector. A copy that detoasting made here is
 // freed at the end of the scope: comparators run thousands of times in one context. One fetched from a
 // TOAST table belongs to toast_cache.h.
@@ -67,9 +74,7 @@ public:
         : original_(reinterpret_cast<varlena *>(DatumGetPointer(fcinfo->args[arg].value))),
           cached_(VARATT_IS_EXTERNAL_ONDISK(original_)),
           datum_(cached_ ? fetch_toasted(original_) : pg_detoast_datum(original_)) {
-        std::span<const std::byte> payload(reinterpret_cast<std::byte *>(VARDATA(datum_)),
-                                           VARSIZE(datum_) - VARHDRSZ);
-        auto view = vec::view_payload<E>(payload);
+        auto view = view_of<E>(datum_);
         if (!view)
             detail::raise_malformed(E::kName);
         view_ = *view;
