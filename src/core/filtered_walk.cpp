@@ -160,11 +160,8 @@ bool FilteredWalk::run(MatchSink &sink, uint64_t read_limit, size_t byte_limit) 
 
 /* The next candidate, unless this hop finds a nearer one. */
 void FilteredWalk::prefetch(const Heap &heap) {
-    const RecordLayout &layout = record_.layout();
-    if (!heap.empty() && layout.parts == 1)
-        index_.store().prefetch_cached(
-            layout.block_of(heap.front().id),
-            kPageHeaderBytes + layout.slot_of(heap.front().id) * layout.bytes, layout.bytes);
+    if (!heap.empty())
+        record_.prefetch(heap.front().id, record_.layout().bytes);
 }
 
 /* Expands the next candidate. False: none is nearer than the bound. */

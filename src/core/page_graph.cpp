@@ -132,22 +132,14 @@ bool PageGraph::run(RecordRef &record, uint32_t level, RecordSink &sink, uint64_
     while (beam_.pop(&entry)) {
         if (!visited_.insert(entry.id))
             continue;
-        prefetch(record, beam_.peek());
+        /* Unless this hop finds a nearer one. */
+        record.prefetch(beam_.peek(), record.layout().bytes);
         expand(record, entry, level, sink);
         poll();
         if (--hops == 0)
             return false;
     }
     return true;
-}
-
-/* The next candidate, unless this hop finds a nearer one. */
-void PageGraph::prefetch(const RecordRef &record, NodeId id) {
-    const RecordLayout &layout = record.layout();
-    if (id != kNoNode && layout.parts == 1)
-        index_.store().prefetch_cached(layout.block_of(id),
-                                       kPageHeaderBytes + layout.slot_of(id) * layout.bytes,
-                                       layout.bytes);
 }
 
 /* Interrupts are looked at now and then, with no page held. */

@@ -70,7 +70,6 @@ private:
     bool evaluate(RecordRef &record, NodeId id, uint32_t level, float *distance);
     bool run(RecordRef &record, uint32_t level, RecordSink &sink, uint64_t hops);
     bool knows_centre(const RecordView &record) const;
-    void prefetch(const RecordRef &record, NodeId id);
     void poll();
 
     Index &index_;

@@ -54,6 +54,12 @@ bool copy_record(PageStore &store, const RecordLayout &layout, const std::byte *
 
 /* ---- RecordRef ------------------------------------------------------------------------------- */
 
+void RecordRef::prefetch(NodeId id, uint32_t bytes) const {
+    if (id != kNoNode && !spans(layout_))
+        store_.prefetch_cached(layout_.block_of(id),
+                               kPageHeaderBytes + layout_.slot_of(id) * layout_.bytes, bytes);
+}
+
 bool RecordRef::read(NodeId id) {
     page_.release();
     if (id == kNoNode)

@@ -74,6 +74,9 @@ public:
     /* Releases what it held and reads record `id`. False: there is no live or deleted record of
      * this class at that address (a stale link: skip it). No latch is held then. */
     bool read(NodeId id);
+    /* Record `id` (kNoNode: none) will probably be read next: asks for its first `bytes` bytes in the
+     * processor's cache, unless it spans pages. */
+    void prefetch(NodeId id, uint32_t bytes) const;
     const RecordView &view() const { return view_; }
     const RecordLayout &layout() const { return layout_; }
     /* Releases the page; view() is gone, except that a spanning record's copy stays. */

@@ -375,16 +375,10 @@ bool Scan::Impl::thinks_again(uint64_t found, uint32_t pages) {
 
 /* Takes up the nodes `ids` that were not expanded before. */
 void Scan::Impl::read_matching(RecordRef &record) {
-    const RecordLayout &layout = index.layouts().base;
-    auto ask_for = [&](NodeId id) {
-        if (layout.parts == 1)
-            index.store().prefetch_cached(
-                layout.block_of(id), kPageHeaderBytes + layout.slot_of(id) * layout.bytes,
-                std::min<uint32_t>(layout.bytes, sizeof(RecordHeader) + layout.dim));
-    };
+    const uint32_t without_links = record.layout().id_offset;
     for (size_t i = 0; i < ids.size(); i++) {
         if (i + 1 < ids.size())
-            ask_for(ids[i + 1]);
+            record.prefetch(ids[i + 1], without_links);
         if (graph.visited().contains(ids[i]) || !record.read(ids[i]))
             continue;
         context.stats->records_read++;
