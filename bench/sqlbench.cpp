@@ -7,7 +7,7 @@
  *                   [--sweep name=v1,v2,…] [--queries N] [--seconds S] [--ids] [--wait]
  *   sqlbench insert --dsn D --vectors F --sql "INSERT … $1::int, $2" [--set name=value]…
  *                   --from A --to B [--batch N] [--wait]
- *   sqlbench compare --vectors F [--queries N] [--budget S]
+ *   sqlbench compare --vectors F [--queries N] [--budget S] [--hopeless X]
  *                   {--side NAME [--dsn D] [--sql "…"] [--set name=value]…}…
  *
  * search sends every query of F (.fvecs) once for each value of the swept setting, or over and over
@@ -16,9 +16,10 @@
  * column, an int4) that came back.  With --wait it says "ready" when connected and begins at the
  * first line of its input, so that several begin together.  compare sends each query to every side,
  * in random order, each a session of its own, and prints what every single query cost and returned.
- * What stands before the first --side holds for all.  A side that took S seconds of its server gets
- * no more queries once it answered kLeastQueries of them; the first side answers all.  The server
- * must run on this machine: its processor time is that of the backend's own clock.  Called by
+ * What stands before the first --side holds for all.  The first side answers all queries.  Another
+ * gets no more after kEnoughQueries once it took S seconds of its server, and after kLeastQueries, or
+ * kFewestQueries that took S seconds, if their median is more than X times the first side's.  The
+ * server must run on this machine: its processor time is that of the backend's own clock.  Called by
  * bench/run.
  */
 #include <libpq-fe.h>
@@ -57,13 +58,17 @@ struct Options {
     Session session;
     std::vector<Session> sides;
     size_t queries = SIZE_MAX, from = 0, to = 0, batch = 1;
-    double seconds = 0, budget = 1e9;
+    double seconds = 0, budget = 1e9, hopeless = 1e9;
     bool ids = false, wait = false;
 };
 
+constexpr size_t kFewestQueries = 4;
 constexpr size_t kLeastQueries = 10;
-// The first executions of a prepared statement are planned one by one.
+constexpr size_t kEnoughQueries = 60;
+// The first executions of a prepared statement are planned one by one. What takes that long need not
+// be repeated: planning does not matter there.
 constexpr size_t kWarmUp = 6;
+constexpr double kWarmUpSeconds = 0.5;
 
 Options parse(int argc, char **argv) {
     Options options;
@@ -109,6 +114,8 @@ Options parse(int argc, char **argv) {
             options.seconds = std::stod(value);
         else if (name == "--budget")
             options.budget = std::stod(value);
+        else if (name == "--hopeless")
+            options.hopeless = std::stod(value);
         else
             die("unknown option " + name);
     }
@@ -314,9 +321,23 @@ struct Side {
     // after its answer, so a query lasts until its session's next one begins.
     std::vector<double> server;
 
-    [[nodiscard]] bool within(double budget) const {
-        return server.size() < kLeastQueries ||
-               connection.server_seconds() - server.front() < budget;
+    /** In the middle of its first queries, but for the last one asked: how long that took is not
+     *  known before the next. */
+    [[nodiscard]] double first_median() const {
+        std::vector<double> took;
+        for (size_t q = 0; q + 1 < std::min(server.size(), kLeastQueries); ++q)
+            took.push_back(client[q] + server[q + 1] - server[q]);
+        std::nth_element(took.begin(), took.begin() + took.size() / 2, took.end());
+        return took[took.size() / 2];
+    }
+    [[nodiscard]] bool goes_on(const Side &first, const Options &options) const {
+        if (server.size() < kFewestQueries)
+            return true;
+        bool over = connection.server_seconds() - server.front() > options.budget;
+        if ((over || server.size() >= kLeastQueries) &&
+            first_median() > options.hopeless * first.first_median())
+            return false;
+        return !over || server.size() < kEnoughQueries;
     }
     void ask(const Vectors &vectors, size_t q) {
         server.push_back(connection.server_seconds());
@@ -341,8 +362,10 @@ void compare(const Options &options, const Vectors &vectors) {
     size_t queries = std::min(options.queries, vectors.size());
     for (const Session &session : options.sides) {
         Side &side = sides.emplace_back(Side{Connection(session), {}, {}, {}});
+        double began = side.connection.server_seconds();
         for (size_t q = 0; q < std::min(queries, kWarmUp); ++q)
-            side.connection.search(vectors, q);
+            if (side.connection.server_seconds() - began < kWarmUpSeconds)
+                side.connection.search(vectors, q);
     }
     // In changing order: whoever comes second finds the rows in the processor's caches.
     std::mt19937 random(1);
@@ -351,7 +374,7 @@ void compare(const Options &options, const Vectors &vectors) {
     for (size_t q = 0; q < queries; ++q) {
         std::shuffle(order.begin(), order.end(), random);
         for (size_t i : order) {
-            if (i == 0 || sides[i].within(options.budget))
+            if (i == 0 || sides[i].goes_on(sides[0], options))
                 sides[i].ask(vectors, q);
         }
     }

@@ -2,13 +2,14 @@
 
 import collections
 import statistics
+import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import filters_report
 from .datasets import Dataset
-from .filters_report import AUTO, FORCED, SORT
+from .filters_report import AUTO, FORCED, PEER_PLAN, PEER_SORT, SORT
 from .measure import say, text_of
 from .recall import K, Truth, distances_to
 from .server import Side
@@ -17,6 +18,10 @@ SHARES = (50, 20, 10, 5, 1, 0.5, 0.1)
 # With 7 shares, 3 kinds and 2 ways more than 10,000 combinations of a query and a condition.
 QUERIES = 250
 QUICK_QUERIES = 40
+# Seconds after which a side other than auto has answered enough of them, and how many times as
+# long as auto one may take in its first queries to be asked more.
+BUDGET, QUICK_BUDGET = 2, 0.5
+HOPELESS = 6
 PEER_EFS = (40, 100, 200)
 # A condition is answered by the hnsw index itself, or by B-trees beside it.
 COLUMNS, BITMAP = "columns", "bitmap"
@@ -24,6 +29,8 @@ TABLES = {COLUMNS: "items", BITMAP: "items_bitmap"}
 # Without them the planner takes the strategy's scan, wise or not.
 ONLY_OURS = {"enable_seqscan": "off", "enable_sort": "off"}
 NOT_OURS = {"enable_indexscan": "off", "hnsw.enable_custom_scan": "off"}
+PEERS_INDEX = ONLY_OURS | {"enable_bitmapscan": "off"}
+PEERS_SORT = {"enable_indexscan": "off"}
 EXPLAINED = 5
 DISTINCT = 8  # columns of no more values than this have a cell for each of them
 
@@ -143,7 +150,7 @@ class Measurement:
     def __init__(self, servers, workload, arguments):
         self.ours, self.peers = servers[0], servers[1:]
         self.workload, self.arguments = workload, arguments
-        self.budget = 1 if arguments.quick else 6
+        self.budget = QUICK_BUDGET if arguments.quick else BUDGET
 
     def prepare(self):
         data, columns = self.workload.anywhere, self.workload.columns
@@ -168,13 +175,17 @@ class Measurement:
         yield Side(SORT, self.ours, statement, NOT_OURS)
         for server in self.peers:
             statement = self.statement(server, cell, TABLES[BITMAP])
+            iterative = {"hnsw.iterative_scan": "strict_order"}
             for ef in PEER_EFS:
-                settings = {"hnsw.ef_search": str(ef), "hnsw.iterative_scan": "strict_order"}
+                settings = iterative | {"hnsw.ef_search": str(ef)} | PEERS_INDEX
                 yield Side(f"{server.name} {ef}", server, statement, settings)
+            yield Side(PEER_PLAN, server, statement, iterative)
+            yield Side(PEER_SORT, server, statement, PEERS_SORT)
 
     def cell(self, cell, truth, way):
         """The Measured of every side."""
-        limits = ("--queries", str(self.arguments.queries), "--budget", str(self.budget))
+        limits = ("--queries", str(self.arguments.queries), "--budget", str(self.budget),
+                  "--hopeless", str(HOPELESS))  # fmt: skip
         for entry in self.ours.compare(cell.dataset, list(self.sides(cell, way)), *limits):
             answers = [np.array(ids, np.int64) for ids in entry["ids"]]
             # The truth knows the matching rows only, by their positions among them.
@@ -204,18 +215,20 @@ class Measurement:
             names[plan_name(plan[0]["Plan"])] += 1
         return names.most_common(1)[0][0]
 
-    def run(self):
+    def run(self, journal):
+        """All that was measured, which the journal gets as it comes."""
         data = self.workload.anywhere
         say(f"{data.name}: loading {len(data.base):,} rows, CREATE INDEX")
         self.prepare()
         measured = []
         for cell in self.workload.cells():
-            say(f"{cell.condition}: {len(cell.matching):,} rows, {cell.share:.3g} %")
             part = Dataset("", data.metric, data.base[cell.matching],
                            cell.dataset.queries[: self.arguments.queries])  # fmt: skip
             truth = Truth(part)
             for way in TABLES:
-                measured.extend(self.cell(cell, truth, way))
+                line = list(self.cell(cell, truth, way))
+                journal.add(line)
+                measured += line
         return measured
 
 
@@ -233,10 +246,14 @@ def run(servers, chosen, arguments, folder):
     good = True
     for dataset in chosen:
         workload = Workload(dataset, arguments.queries, arguments.shares)
-        measured = Measurement(servers, workload, arguments).run()
+        stem = folder / f"{dataset.name}-filters"
+        began = time.monotonic()
+        with filters_report.Journal(stem.with_name(f"{stem.name}.csv"), dataset.name) as journal:
+            measured = Measurement(servers, workload, arguments).run(journal)
         report = filters_report.Report(dataset, measured, arguments)
-        report.write(folder / f"{dataset.name}-filters")
+        report.write(stem)
         print(f"\n{report.text()}\n", flush=True)
+        say(f"{dataset.name} took {(time.monotonic() - began) / 60:.0f} minutes")
         good = good and report.good()
     say(f"CSV files and plots are in {folder}")
     return good
