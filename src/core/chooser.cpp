@@ -9,10 +9,12 @@ namespace hnsw::core {
 namespace {
 
 /* Costs are in record reads of an unfiltered walk, each with the estimates of all its neighbours. */
-constexpr double kExactRead = 0.4;     /* own distance only */
-constexpr double kDirectoryRead = 0.7; /* a page of the directory tested whole */
-constexpr double kTestingRead = 1.5;   /* a read whose neighbours are all tested */
-constexpr double kEntryRead = 0.12;    /* a page of which one entry is tested */
+constexpr double kExactRead = 0.09;        /* a record read for its own distance only, */
+constexpr double kExactDimension = 0.0002; /* and more for each dimension, */
+constexpr uint32_t kExactDimensions = 512; /* up to so many: then the links grow as well */
+constexpr double kDirectoryRead = 0.2;     /* a page of the directory tested whole */
+constexpr double kLookup = 0.01;           /* a node's row looked up in a TidSet */
+constexpr double kEntryRead = 0.1;         /* a page of which one entry is tested */
 constexpr double kNeighbours = 28;
 
 /* kPreFilter: matching nodes that the beam is to have, per ef, and records it reads for each node of
@@ -27,9 +29,11 @@ constexpr double kPrior = 8;
  * of any kind it covers ef. */
 struct WalkModel {
     double matches;
-    double reads;          /* per matching node covered */
+    double reads; /* per matching node covered; where they are far, more: by the root of how
+                            * much rarer they are near the query, up to kFarthest */
     double reads_by_share; /* the same, over the share of nodes that match */
 };
+constexpr double kFarthest = 4;
 constexpr WalkModel kPenalisedModel = {0.75, 2.0, 0.23};
 constexpr WalkModel kFilterFirstModel = {0.8, 7.8, 0};
 
@@ -42,13 +46,25 @@ double near_share(const FilterFacts &facts) {
     return (facts.matched + kPrior * share_of(facts)) / (facts.seen + kPrior);
 }
 
+/* A directory page tested whole. */
+double page_cost(const FilterFacts &facts) {
+    return kDirectoryRead + (facts.in_set ? kLookup * facts.nodes / facts.directory_pages : 0);
+}
+
 /* Testing so many nodes anywhere in the index, one by one or (what they lie close) page by page. */
 double cost_of_tests(const FilterFacts &facts, double tests) {
     const double pages = facts.directory_pages;
     if (pages == 0)
         return 0;
     const double touched = pages * (1 - std::exp(-tests / pages));
-    return std::min(touched * kDirectoryRead, tests * kEntryRead);
+    return std::min(touched * page_cost(facts), tests * kEntryRead);
+}
+
+/* Own distances of all that match. */
+double exact_cost(const FilterFacts &facts) {
+    const double read = kExactRead + kExactDimension * std::min(facts.dim, kExactDimensions);
+    const double pages = facts.directory_pages;
+    return read * facts.matching + (pages == 0 ? 0 : pages * page_cost(facts));
 }
 
 /* Matching nodes that a walk is to find. */
@@ -73,8 +89,10 @@ Choice walk_plan(Strategy strategy, const WalkModel &model, const FilterFacts &f
     choice.strategy = strategy;
     choice.width = facts.ef;
     choice.matches = matches_for(facts, model.matches);
+    const double far =
+        model.reads_by_share == 0 ? std::min(std::sqrt(share_of(facts) / share), kFarthest) : 1;
     const double reads = std::max<double>(
-        2.0 * choice.width, choice.matches * (model.reads + model.reads_by_share / share));
+        2.0 * choice.width, choice.matches * (model.reads + model.reads_by_share / share) * far);
     choice.expected_cost = reads * kTestingRead + cost_of_tests(facts, reads * kNeighbours);
     return choice;
 }
@@ -83,7 +101,7 @@ Choice walk_plan(Strategy strategy, const WalkModel &model, const FilterFacts &f
 
 Choice plan(Strategy strategy, const FilterFacts &facts) {
     Choice choice;
-    choice.exact_cost = kExactRead * facts.matching + kDirectoryRead * facts.directory_pages;
+    choice.exact_cost = exact_cost(facts);
     switch (strategy) {
         case Strategy::kExact:
             choice.strategy = strategy;

@@ -23,6 +23,10 @@ inline constexpr double kConnectedShare = 0.04;
 /* Matching nodes that a search is to find, at least, for every row wanted. */
 inline constexpr double kMatchesPerRow = 1.1;
 
+/* What a record costs that a walk reads, testing all neighbours; costs are in record reads of an
+ * unfiltered search. */
+inline constexpr double kTestingRead = 1.2;
+
 /* What the choice depends on. */
 struct FilterFacts {
     double nodes = 0;      /* in the graph */
@@ -33,6 +37,7 @@ struct FilterFacts {
     double reads = 0;      /* records it has read for them */
     double cover = 0.45;   /* nodes a beam finds for sure, per node of its width */
     bool prefilter = true; /* nodes can be tested before their rows are fetched */
+    bool in_set = false;   /* what is tested is whether their rows are in a TidSet */
     uint32_t k = 10;       /* rows wanted */
     uint32_t ef = 40;      /* width of the plain beam: ef_search times the beam factor */
     uint32_t dim = 0;      /* padded dimensions */

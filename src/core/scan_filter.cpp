@@ -24,21 +24,25 @@ constexpr uint32_t kUsualLimit = 10;
 
 /* The pass over matching nodes is begun without a look at what is near the query if it costs no more
  * than so many times the beam. */
-constexpr double kSureExact = 2.5;
+constexpr double kSureExact = 0.8;
 
-/* Part of the beam after which it is looked at how many of its nodes match. */
+/* Part of the beam after which it is looked at how many of its nodes match, at least and at most, and
+ * between them as a part of what the pass costs. */
+constexpr double kLeastProbe = 0.15;
 constexpr double kProbe = 0.4;
+constexpr double kProbeOfExact = 0.12;
 
 /* How a beam with too few matching nodes grows, at least and at most. */
 constexpr double kLeastGrowth = 1.25;
 constexpr double kMostGrowth = 4;
 
-/* A walk that has read so many times what was expected of a filter independent of the query changes
- * its ways. */
+/* A penalised walk that has cost so many times what was expected of a filter independent of the query,
+ * or such a part of the pass over matching nodes, changes its ways. */
 constexpr double kPatience = 1.5;
+constexpr double kTrial = 0.4;
 
-/* Records a walk may read before its cost is compared with that of the pass over matching nodes. */
-constexpr double kLeastReads = 256;
+/* Matching nodes that the pass may find before their number is compared with the estimate. */
+constexpr double kLeastFound = 256;
 
 /* The pass over matching nodes is thought over again when it has found so many times more of them
  * than estimated. */
@@ -92,6 +96,7 @@ FilterFacts Scan::Impl::facts() const {
             .matched = in_hand.matching + gone.matching,
             .reads = shown,
             .cover = cover,
+            .in_set = options.filter.rows != nullptr,
             .k = std::max(wanted, static_cast<uint32_t>(target / kMatchesPerRow)),
             .ef = static_cast<uint32_t>(beam_width(options.ef)),
             .dim = index.layouts().base.dim,
@@ -157,7 +162,10 @@ bool Scan::Impl::beam_goes_on() {
 bool Scan::Impl::more_of_beam() {
     Beam &beam = graph.beam();
     if (first_beam) {
-        if (!forced() && !graph.run_base(*this, static_cast<uint64_t>(kProbe * beam.width()))) {
+        const auto width = static_cast<double>(beam.width());
+        const double probe = std::clamp(kProbeOfExact * report.choice.exact_cost,
+                                        kLeastProbe * width, kProbe * width);
+        if (!forced() && !graph.run_base(*this, static_cast<uint64_t>(probe))) {
             count_in_hand(std::numeric_limits<double>::infinity());
             if (!beam_goes_on())
                 return false;
@@ -234,19 +242,28 @@ void Scan::Impl::start_walk() {
     walked = false;
 }
 
-/* Unless a strategy is forced, a walk that is dearer than was expected changes its ways, and one dearer
- * than the pass over all matching nodes gives up. */
+/* Unless a strategy is forced, a walk that is dearer than was expected changes its ways, and one that
+ * has cost as much as the pass over all matching nodes gives up: together they are never dearer than
+ * twice the pass. */
 void Scan::Impl::run_walk() {
-    const auto limit = forced()
-                           ? UINT64_MAX
-                           : static_cast<uint64_t>(std::max(report.choice.exact_cost, kLeastReads));
-    if (!forced() && first_beam && report.choice.strategy == Strategy::kPenalised &&
+    if (forced()) {
+        walk.run(*this, UINT64_MAX, options.memory_limit);
+        return;
+    }
+    const double exact_cost = report.choice.exact_cost;
+    const auto limit = static_cast<uint64_t>(exact_cost / kTestingRead);
+    if (first_beam && report.choice.strategy == Strategy::kPenalised &&
         estimate.matching >= kConnectedShare * estimate.nodes) {
-        const auto patience = static_cast<uint64_t>(report.choice.expected_cost * kPatience);
-        if (walk.run(*this, std::min(limit, patience), options.memory_limit) || over_memory() ||
-            walk.reads() >= limit)
+        const double patience =
+            std::min(report.choice.expected_cost * kPatience, exact_cost * kTrial);
+        if (walk.run(*this, static_cast<uint64_t>(patience / kTestingRead), options.memory_limit) ||
+            over_memory())
             return;
-        const Choice change = plan(Strategy::kFilterFirst, facts());
+        FilterFacts now = facts();
+        now.seen += static_cast<double>(walk.failed());
+        const Choice change = plan(Strategy::kFilterFirst, now);
+        if (change.expected_cost >= exact_cost)
+            return;
         report.choice.strategy = change.strategy;
         report.choice.reason = "rows that match are far from the query";
         report.changes_of_mind++;
@@ -362,7 +379,7 @@ void Scan::Impl::drop_failing_rows(size_t first) {
  * is not what would be chosen now. */
 bool Scan::Impl::thinks_again(uint64_t found, uint32_t pages) {
     if (shown != 0 || null_query || forced() || estimate.counted ||
-        static_cast<double>(found) < kSurprise * estimate.matching + kLeastReads)
+        static_cast<double>(found) < kSurprise * estimate.matching + kLeastFound)
         return false;
     estimate.matching = static_cast<double>(found) * map.pages() / pages;
     const Choice choice = choose(facts());

@@ -478,13 +478,13 @@ TEST(Chooser, Table) {
         {50e3, 0.1, 5000, Strategy::kExact},
         /* Nothing known of what is near the query. */
         {50e3, 0.1, 10, Strategy::kPreFilter},
-        {50e3, 0.05, 10, Strategy::kPreFilter},
+        {50e3, 0.05, 10, Strategy::kPenalised},
         {50e3, 0.02, 10, Strategy::kExact},
         {1e6, 0.03, 10, Strategy::kPreFilter},
-        {1e6, 0.01, 10, Strategy::kPreFilter},
+        {1e6, 0.01, 10, Strategy::kPenalised},
         /* As many match there as elsewhere. */
         {50e3, 0.1, 10, Strategy::kPreFilter, 30, 3},
-        {50e3, 0.05, 10, Strategy::kPreFilter, 40, 2},
+        {50e3, 0.05, 10, Strategy::kPenalised, 40, 2},
         {50e3, 0.01, 10, Strategy::kExact, 30, 0},
         /* Many of them match. */
         {50e3, 0.03, 10, Strategy::kPreFilter, 30, 15},
@@ -492,11 +492,14 @@ TEST(Chooser, Table) {
         {50e3, 0.005, 10, Strategy::kPreFilter, 30, 15},
         {50e3, 0.001, 10, Strategy::kExact, 30, 1},
         /* None of them does. */
-        {50e3, 0.2, 10, Strategy::kFilterFirst, 60, 0},
-        {50e3, 0.1, 10, Strategy::kFilterFirst, 30, 0},
-        {50e3, 0.05, 10, Strategy::kFilterFirst, 30, 0},
+        {50e3, 0.2, 10, Strategy::kPenalised, 60, 0},
+        {50e3, 0.1, 10, Strategy::kPenalised, 30, 0},
+        {50e3, 0.05, 10, Strategy::kExact, 30, 0},
         {50e3, 0.02, 10, Strategy::kExact, 30, 0},
-        {1e6, 0.1, 10, Strategy::kFilterFirst, 60, 0},
+        {1e6, 0.1, 10, Strategy::kPenalised, 60, 0},
+        /* Nor does any of many more. */
+        {1e6, 0.1, 10, Strategy::kFilterFirst, 2000, 0},
+        {50e3, 0.1, 10, Strategy::kExact, 2000, 0},
     };
     for (const ChoiceCase &c : cases) {
         FilterFacts facts;
