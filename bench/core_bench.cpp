@@ -27,6 +27,7 @@
 #include <thread>
 
 #include "core/build_regions.h"
+#include "core/build_write.h"
 #include "core/insert.h"
 #include "core/mem_store.h"
 #include "core/scan.h"
@@ -71,10 +72,14 @@ std::vector<double> limits(const std::string &file, core::Metric metric, const M
     return out;
 }
 
-class StoreWriter final : public core::BulkWriter {
+class StoreSink final : public core::PageSink {
 public:
-    explicit StoreWriter(core::MemStore &store) : store_(store) {}
-    void append(const std::byte *page) override { store_.append(page); }
+    explicit StoreSink(core::MemStore &store) : store_(store) {}
+    void begin_run(core::BlockNo, core::BlockNo end) override { store_.grow(end); }
+    void put(core::BlockNo block, const std::byte *page) override {
+        std::copy_n(page, core::kPageSize, store_.raw(block));
+    }
+    void end_run(core::BlockNo, core::BlockNo) override {}
 
 private:
     core::MemStore &store_;
@@ -294,15 +299,22 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
     start = Clock::now();
     core::BuildWorker worker(
         arena, space, create, [] {}, memory);
-    uint32_t nodes = worker.connect();
+    worker.connect();
+    const uint32_t nodes = arena.counts().nodes;
     double t_connect = seconds_since(start);
     start = Clock::now();
     float factor = core::measure_beam_factor(
         arena, space, create, [] {}, memory);
     double t_measure = seconds_since(start);
     start = Clock::now();
-    StoreWriter writer(store);
-    core::write_graph(worker, arena, space, create, centres.coordinates[0], factor, writer, memory);
+    StoreSink sink(store);
+    in_threads([&] {
+        core::GraphWriter writer(arena, space, create, centres.coordinates[0], sink, memory);
+        while (writer.write_some()) {
+        }
+    });
+    core::GraphWriter(arena, space, create, centres.coordinates[0], sink, memory)
+        .write_rest(factor);
     double t_write = seconds_since(start);
     std::printf(
         "build %.2f s (processor %.2f): add %.2f, trim %.2f, connect %.2f, measure %.2f, write "

@@ -148,6 +148,7 @@ ArenaId Arena::new_node(uint32_t level) {
     ArenaNode *n = new (&node(id)) ArenaNode{};
     n->level = static_cast<uint8_t>(level);
     n->upper = piece;
+    n->parent = kNoArenaNode;
     for (uint32_t layer = 0; layer <= level; layer++) {
         if (layer > 0) {
             std::byte *at = piece_at(piece) + size_t{layer - 1} * upper_units_ * kUnit;
@@ -276,9 +277,8 @@ void Arena::offer_entry(Entry candidate) {
             return;
 }
 
-Arena::Run Arena::take_run(uint32_t most) {
-    const uint32_t end = node_count();
-    std::atomic<uint32_t> &next = head().runs;
+Arena::Run Arena::take_run(Work work, uint32_t most, uint32_t end) {
+    std::atomic<uint32_t> &next = head().taken[static_cast<int>(work)];
     uint32_t begin = next.load(std::memory_order_relaxed);
     do {
         if (begin >= end)

@@ -65,13 +65,13 @@ struct alignas(64) ArenaNode {
     uint32_t upper;     /* piece with the links of layers 1..level */
     uint32_t tids;      /* newest piece of further rows, 0 = none */
     uint32_t tid_count; /* further rows */
-    ArenaId next;       /* chain of the hash table; connect(): the node written after this one */
-    ArenaId parent;     /* connect(): where the walk came from; write_graph(): number of the
-                           node's first upper record */
-    uint32_t place;     /* connect(): number in the order of writing, kUnplaced = not reached */
+    ArenaId next;       /* chain of the hash table; after connect() see Arena::written() */
+    ArenaId parent;     /* connect(): where the walk came from, kNoArenaNode = not reached; then the number of the node's first
+                           upper record */
+    uint32_t place;     /* connect(): number in the order of writing */
+    uint32_t chunk;     /* connect(): number of the node's first posting chunk */
 
     static constexpr uint8_t kDiscarded = 255; /* level of a node that lost a race against a twin */
-    static constexpr uint32_t kUnplaced = 0xFFFFFFFFu;
     bool discarded() const { return level == kDiscarded; }
 };
 static_assert(sizeof(ArenaNode) == 64);
@@ -179,13 +179,25 @@ public:
     /* Makes `candidate` the entry point if the present one is of a lower level. */
     void offer_entry(Entry candidate);
 
-    /* Work sharing, once all rows are in: the next at most `most` nodes that nobody has taken
-     * yet; empty when there are none. */
+    /* What connect() has counted. */
+    struct Counts {
+        uint32_t nodes = 0;  /* placed */
+        uint32_t uppers = 0; /* upper records */
+        uint32_t chunks = 0; /* posting chunks */
+    };
+    const Counts &counts() const { return head().counts; }
+    void set_counts(const Counts &counts) { head().counts = counts; }
+    /* The node of that place: kept in `next` of the node of that number, which connect() frees. */
+    ArenaId written(uint32_t place) const { return node(place).next; }
+
+    /* Work sharing, once all rows are in: the next at most `most` of 0..end-1 that nobody has taken
+     * yet for this work; empty when there are none. */
+    enum class Work { kTrim, kWrite };
     struct Run {
         uint32_t begin;
         uint32_t end;
     };
-    Run take_run(uint32_t most);
+    Run take_run(Work work, uint32_t most, uint32_t end);
 
 private:
     struct TidList {
@@ -204,7 +216,8 @@ private:
         std::atomic<bool> full;
         std::atomic<uint64_t> cursor; /* nodes, and in the upper half units from the back */
         std::atomic<uint64_t> entry;
-        std::atomic<uint32_t> runs; /* nodes below are taken */
+        std::atomic<uint32_t> taken[2]; /* by Work: what is below is taken */
+        Counts counts;
         TidList outside[2];
     };
 

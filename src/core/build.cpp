@@ -68,6 +68,7 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
       chooser_(metric_, options.ef_construction + kFar + 1024, memory),
       query_(memory),
       visited_((arena.max_nodes() + 63) / 64, memory),
+      placed_bits_(memory),
       seen_(memory),
       beam_(memory),
       pool_(memory),

@@ -1,11 +1,11 @@
 /*
- * CREATE INDEX: rows go into a graph in memory (arena.h), any number of workers at once; then one
- * of them finishes the graph and writes it out as an index, page after page.
+ * CREATE INDEX: rows go into a graph in memory (arena.h), any number of workers at once, who then
+ * finish the graph and write it out as an index.
  *
  * Order of calls: Arena::format; add() by all workers until the rows end or the arena is full;
  * when all have stopped, trim_some() by all until it returns false; when all have stopped again,
- * one calls connect() and write_graph().  The result is a complete index: further rows, if the
- * arena was full, are inserted into it (insert.h).
+ * one calls connect(); then pages are written by all (build_write.h).  The result is a complete
+ * index: further rows, if the arena was full, are inserted into it (insert.h).
  */
 #pragma once
 
@@ -57,11 +57,10 @@ public:
     bool trim_some();
 
     /* Gives every node that no path from the entry point leads to a link from a node that one
-     * leads to, and sets the order of writing (ArenaNode::place, next) so that neighbours are near
-     * each other. Alone at work, once, after trim_some(). Returns the number of nodes. */
-    uint32_t connect();
-    /* First node in the order of writing. */
-    ArenaId first_placed() const { return first_placed_; }
+     * leads to, sets the order of writing (ArenaNode::place, Arena::written) so that neighbours are
+     * near each other, and numbers what is written (Arena::counts). Alone at work, once, after
+     * trim_some(). */
+    void connect();
 
 private:
     void insert_node(ArenaId id);
@@ -81,7 +80,9 @@ private:
     /* Chooses at most `want` of the list of `id` and `extra` (kNoArenaNode = none). Locked. */
     void prune(ArenaId id, uint32_t layer, ArenaId extra, uint32_t want);
 
+    bool is_placed(ArenaId id) const { return (placed_bits_[id / 64] >> (id % 64) & 1) != 0; }
     void place(ArenaId id, ArenaId parent);
+    void number();
     void flood(ArenaId from, ArenaId parent);
     std::span<const Candidate> nearest(ArenaId self, uint32_t ef);
     bool adopt(ArenaId id, ArenaId orphan);
@@ -107,7 +108,8 @@ private:
     LinkChooser chooser_;
     Query query_;
 
-    std::pmr::vector<uint64_t> visited_; /* one bit per node */
+    std::pmr::vector<uint64_t> visited_;     /* one bit per node */
+    std::pmr::vector<uint64_t> placed_bits_; /* connect(): the same; nodes are out of the cache */
     std::pmr::vector<Candidate> seen_;   /* evaluated by the search: the bits set in visited_ */
     std::pmr::vector<Candidate> beam_;
     std::pmr::vector<Candidate> pool_;
@@ -117,18 +119,7 @@ private:
     std::pmr::vector<ArenaId> selected_;
 
     ArenaId last_node_ = kNoArenaNode;
-    ArenaId first_placed_ = kNoArenaNode;
-    ArenaId last_placed_ = kNoArenaNode;
     uint32_t placed_ = 0;
-};
-
-/* Takes the pages of a new index in the order of their block numbers, which begin at 0. May poll
- * for interrupts. */
-class BulkWriter {
-public:
-    virtual ~BulkWriter() = default;
-    /* page: kPageSize bytes, copied. */
-    virtual void append(const std::byte *page) = 0;
 };
 
 /* The number that ef_search is multiplied by so that beams ordered by estimates find what beams of
@@ -136,16 +127,5 @@ public:
  * they are too few to tell. */
 float measure_beam_factor(const Arena &arena, const Space &space, const CreateOptions &options,
                           Poll poll, std::pmr::memory_resource *memory);
-
-/* Writes a finished graph as a complete index. `centre`: dim floats, or null for the origin;
- * `beam_factor` 0: not known. */
-void write_graph(const BuildWorker &worker, const Arena &arena, const Space &space,
-                 const CreateOptions &options, const float *centre, float beam_factor,
-                 BulkWriter &writer, std::pmr::memory_resource *memory);
-
-/* Writes layer `layer` of a node into `record`, all zero: own vector, hash, level, and per link
- * the code of its edge. The caller sets ids and what else the header says. */
-void encode_record(const Arena &arena, const Space &space, ArenaId id, uint32_t layer,
-                   const RecordImage &record);
 
 }  // namespace hnsw::core

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/build.h"
+#include "core/page.h"
 
 namespace hnsw::core {
 
@@ -13,7 +14,7 @@ constexpr uint32_t kNodesPerPoll = 4096;
 }  // namespace
 
 bool BuildWorker::trim_some() {
-    const Arena::Run run = arena_.take_run(kNodesPerRun);
+    const Arena::Run run = arena_.take_run(Arena::Work::kTrim, kNodesPerRun, arena_.node_count());
     for (ArenaId id = run.begin; id < run.end; id++) {
         NodeLock lock(arena_.node(id).lock);
         if (arena_.node(id).count.load(std::memory_order_relaxed) > slots(0))
@@ -41,15 +42,11 @@ std::span<const Candidate> BuildWorker::nearest(ArenaId self, uint32_t ef) {
 
 void BuildWorker::place(ArenaId id, ArenaId parent) {
     ArenaNode &n = arena_.node(id);
-    n.place = placed_++;
+    n.place = placed_;
     n.parent = parent;
     n.cursor = 0;
-    n.next = kNoArenaNode;
-    if (last_placed_ == kNoArenaNode)
-        first_placed_ = id;
-    else
-        arena_.node(last_placed_).next = id;
-    last_placed_ = id;
+    placed_bits_[id / 64] |= uint64_t{1} << (id % 64);
+    arena_.node(placed_++).next = id;
 }
 
 /* Depth first, nearest link first: what is written next to a node is mostly a neighbour. */
@@ -65,7 +62,7 @@ void BuildWorker::flood(ArenaId from, ArenaId parent) {
             continue;
         }
         ArenaId to = list.ids[n.cursor++].load(std::memory_order_relaxed);
-        if (arena_.node(to).place == ArenaNode::kUnplaced) {
+        if (!is_placed(to)) {
             place(to, at);
             at = to;
         }
@@ -96,33 +93,47 @@ bool BuildWorker::adopt(ArenaId id, ArenaId orphan) {
 ArenaId BuildWorker::find_parent(ArenaId orphan) {
     /* All a search finds is reached: it begins at the entry point. */
     for (const Candidate &c : nearest(orphan, ef_))
-        if (arena_.node(c.node).place != ArenaNode::kUnplaced && adopt(c.node, orphan))
+        if (is_placed(c.node) && adopt(c.node, orphan))
             return c.node;
     /* The links used are fewer than the nodes reached, so one has a link to spare. */
-    for (ArenaId id = first_placed_; id != kNoArenaNode; id = arena_.node(id).next)
-        if (adopt(id, orphan))
-            return id;
+    for (uint32_t i = 0; i < placed_; i++)
+        if (adopt(arena_.written(i), orphan))
+            return arena_.written(i);
     return kNoArenaNode;
 }
 
-uint32_t BuildWorker::connect() {
+/* Numbers upper records and posting chunks in the order of writing. */
+void BuildWorker::number() {
+    constexpr uint32_t kAhead = 8;
+    const uint32_t capacity = PostingChunk::capacity(arena_.shape().attributes);
+    Arena::Counts counts;
+    for (; counts.nodes < placed_; counts.nodes++) {
+        if (counts.nodes + kAhead < placed_)
+            __builtin_prefetch(&arena_.node(arena_.written(counts.nodes + kAhead)), 1);
+        ArenaNode &n = arena_.node(arena_.written(counts.nodes));
+        n.parent = counts.uppers;
+        n.chunk = counts.chunks;
+        counts.uppers += n.level;
+        counts.chunks += (n.tid_count + capacity - 1) / capacity;
+    }
+    arena_.set_counts(counts);
+}
+
+void BuildWorker::connect() {
     const Arena::Entry entry = arena_.entry();
     if (entry.none())
-        return 0;
+        return;
     const uint32_t nodes = arena_.node_count();
-    for (ArenaId id = 0; id < nodes; id++) {
-        arena_.node(id).place = ArenaNode::kUnplaced;
-        arena_.node(id).parent = kNoArenaNode;
-    }
+    placed_bits_.assign((nodes + 63) / 64, 0);
     flood(entry.node, kNoArenaNode);
     for (ArenaId id = 0; id < nodes; id++) {
         const ArenaNode &n = arena_.node(id);
         if (id % kNodesPerPoll == 0)
             poll_();
-        if (n.place == ArenaNode::kUnplaced && !n.discarded())
+        if (!is_placed(id) && !n.discarded())
             flood(id, find_parent(id));
     }
-    return placed_;
+    number();
 }
 
 }  // namespace hnsw::core

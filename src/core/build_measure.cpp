@@ -5,6 +5,7 @@
 
 #include "core/beam.h"
 #include "core/build.h"
+#include "core/build_write.h"
 
 namespace hnsw::core {
 

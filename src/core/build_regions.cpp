@@ -6,6 +6,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "core/build_write.h"
 #include "core/insert.h"
 #include "core/neighbours.h"
 #include "core/posting.h"
@@ -174,7 +175,7 @@ void RegionBuild::build_region(Region &region, void *arena_memory, size_t arena_
         if (beam_factor_ == 0)
             beam_factor_ =
                 measure_beam_factor(arena, index_.space(), options_, poll_, context_.memory);
-        write_region(region, arena, worker.first_placed());
+        write_region(region, arena);
     }
     spools_.destroy(region.homes);
     spools_.destroy(region.copies);
@@ -217,7 +218,7 @@ void RegionBuild::add_copies(Region &region, BuildWorker &worker) {
 }
 
 /* Writes the home nodes and lays the lists of the copies aside. */
-void RegionBuild::write_region(const Region &region, const Arena &arena, ArenaId first) {
+void RegionBuild::write_region(const Region &region, const Arena &arena) {
     const RecordLayout &layout = index_.layouts().base;
     const ArenaId nodes = arena.node_count();
     ArenaId homes = 0;
@@ -230,10 +231,10 @@ void RegionBuild::write_region(const Region &region, const Arena &arena, ArenaId
     for (ArenaId id = homes; id < nodes; id++)
         arena.node(id).parent = arena.node(id).tid.tid().block;
     const RecordImage record = {copy_.data(), &layout};
-    uint32_t until_poll = 0;
-    for (ArenaId id = first; id != kNoArenaNode; id = arena.node(id).next) {
-        if (until_poll++ % kRowsPerPoll == 0)
+    for (uint32_t place = 0; place < arena.counts().nodes; place++) {
+        if (place % kRowsPerPoll == 0)
             poll_();
+        const ArenaId id = arena.written(place);
         std::memset(record.bytes, 0, layout.bytes);
         encode_record(arena, index_.space(), id, 0, record);
         const LinkList links = arena.links(id, 0);

@@ -86,7 +86,7 @@ private:
     void build_region(Region &region, void *arena_memory, size_t arena_bytes);
     void add_homes(Region &region, const Arena &arena, size_t most, BuildWorker &worker);
     void add_copies(Region &region, BuildWorker &worker);
-    void write_region(const Region &region, const Arena &arena, ArenaId first);
+    void write_region(const Region &region, const Arena &arena);
     NodeId write_home(const Arena &arena, ArenaId id, const RecordImage &record);
     void write_further_rows(const Arena &arena, ArenaId id, NodeId node);
     void resolve();

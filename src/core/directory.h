@@ -60,6 +60,10 @@ struct DirectoryShape {
     bool is_directory(BlockNo block) const {
         return block != kMetaBlock && (block - 1) % blocks == 0;
     }
+    /* The n of data_block() that is `block`. */
+    uint32_t data_page(BlockNo block) const {
+        return (block - 1) / blocks * (blocks - 1) + (block - 1) % blocks - 1;
+    }
     /* The directory page of a base page. */
     BlockNo page_of(BlockNo block) const { return block - (block - 1) % blocks; }
     /* Block number n of those that are neither the metapage nor directory pages. */

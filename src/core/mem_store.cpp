@@ -41,11 +41,10 @@ void MemStore::corrupt(BlockNo block, const char *what) {
 
 std::byte *MemStore::raw(BlockNo block) { return page(block).bytes; }
 
-void MemStore::append(const std::byte *bytes) {
-    auto fresh = std::make_unique<Page>();
-    std::memcpy(fresh->bytes, bytes, kPageSize);
+void MemStore::grow(BlockNo blocks) {
     std::unique_lock lock(grow_);
-    pages_.push_back(std::move(fresh));
+    while (pages_.size() < blocks)
+        pages_.push_back(std::make_unique<Page>());
 }
 
 void MemStore::txn_latch(TxnPage &txn_page) {

@@ -39,8 +39,8 @@ public:
     void txn_commit(PageTxn &txn) override;
     void txn_abort(PageTxn &txn) override;
 
-    /* Adds a page as it is, as the writer of a build does. */
-    void append(const std::byte *bytes);
+    /* Adds pages of zeros until there are that many. */
+    void grow(BlockNo blocks);
     /* Raw page for tests that look or corrupt; take no latch. */
     std::byte *raw(BlockNo block);
 

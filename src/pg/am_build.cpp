@@ -152,6 +152,7 @@ IndexBuildResult *am_build(Relation heap, Relation index, IndexInfo *info) {
         plan_for(create, expected_rows(sample, blocks), budget, static_cast<uint32_t>(workers) + 1);
     ParallelBuild build;
     IndexBuildResult *result;
+    bool logged = false;
     if (plan.regions > 1) {
         result = static_cast<IndexBuildResult *>(palloc(sizeof(IndexBuildResult)));
         *result = build_in_regions(context, heap, index, info, create, centre, plan,
@@ -162,6 +163,7 @@ IndexBuildResult *am_build(Relation heap, Relation index, IndexInfo *info) {
                                                 static_cast<uint32_t>(workers) + 1, true))) {
         build_in_parallel(context, heap, index, info, &build);
         result = make_result(info, build.shared);
+        logged = build.shared->in_memory();
         end_parallel_build(&build);
     } else {
         auto *shared =
@@ -170,8 +172,9 @@ IndexBuildResult *am_build(Relation heap, Relation index, IndexInfo *info) {
         build_serially(context, heap, index, info, shared,
                        arena_bytes(create, sample, blocks, budget, 1, false));
         result = make_result(info, shared);
+        logged = shared->in_memory();
     }
-    if (RelationNeedsWAL(index))
+    if (!logged && RelationNeedsWAL(index))
         log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
     MemoryContextDelete(context);
     return result;

@@ -4,14 +4,19 @@
 //
 // A build goes through stages.  kMemory: rows go into the arena.  When it is full (kFull) every
 // process waits with the row in its hands; the last one to arrive writes the graph out (kWriting)
-// and from then on (kPages) rows are inserted into the pages.  Most builds end in kMemory, and the
-// leader writes.
+// and from then on (kPages) rows are inserted into the pages, and the leader logs all of them at the
+// end.  Most builds end in kMemory: when all rows are in, all processes trim the lists, the last one
+// to be done connects the graph, and all of them write pages and log them; the leader measures the
+// beam factor meanwhile, and writes the metapage when the workers are done.
 //
 // A graph that the sample says will not fit into the memory allowed is built in regions instead, by one
 // process (am_build_regions.cpp); the stages then serve tables that turn out larger than expected.
 #pragma once
 
+#include <optional>
+
 #include "core/build_regions.h"
+#include "core/build_write.h"
 #include "core/insert.h"
 #include "pg/am.h"
 #include "pg/attribute_columns.h"
@@ -54,14 +59,18 @@ struct BuildShared {
     int adding;        // processes that still add rows to the arena
     int processes;     // that take part; 0 while workers are being started
     int scanned;       // of them, those whose rows are all in the arena
+    int trimmed;       // of them, those that found no list to trim any more
+    bool connected;    // the graph is ready to be written
     int workers_done;  // workers that have scanned their share
     double heap_rows;  // of the processes that are done
     bool broken_hot_chain;
-    ConditionVariable changed;  // of stage, processes, scanned and workers_done
+    ConditionVariable changed;  // of what is waited for
 
     std::atomic<uint64_t> rows;  // indexed so far
 
     static size_t bytes(uint32_t dim) { return sizeof(BuildShared) + dim * sizeof(float); }
+    // Whether all rows have found room in the arena; once everybody is done.
+    bool in_memory() const { return stage == BuildStage::kMemory; }
     float *centre() { return reinterpret_cast<float *>(this + 1); }
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
@@ -80,10 +89,10 @@ public:
     // Takes part in the stages; before scan().
     void enter();
     // Scans the table, or with `scan` this process' share of it, and adds its rows. Leaves the
-    // stages at the end, and if all rows are in memory helps to trim their lists. Reports progress
-    // if `leader`.
+    // stages at the end, and if all rows are in memory helps to finish and write the graph. Reports
+    // progress if `leader`.
     void scan(IndexInfo *info, TableScanDesc scan, bool leader);
-    // The leader, when everyone has left: writes the index if no one has yet.
+    // The leader, when everyone has left: writes what is still missing of the index.
     void finish();
 
 private:
@@ -96,8 +105,13 @@ private:
     // No longer adds rows to the arena; `full`: because it is full.
     void leave(bool full);
     void wait_for_pages();
+    template <class Condition>
+    void wait_until(Condition &&condition);
+    void finish_together();
     void trim();
-    void write();
+    void measure();
+    void write_pages(bool logged, std::optional<float> beam_factor = {});
+    void write_alone();
 
     BuildShared *shared_;
     Relation heap_;
@@ -110,6 +124,7 @@ private:
     core::Space space_;
     core::BuildWorker worker_;
     core::Inserter *inserter_ = nullptr;  // from kPages on
+    std::optional<float> beam_factor_;
     bool leader_ = false;
 };
 

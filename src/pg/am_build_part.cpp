@@ -5,23 +5,34 @@ namespace hnsw::pg {
 
 namespace {
 
-// Appends pages to the new index. They are not logged: the leader logs the whole fork at the end.
-class ForkWriter final : public core::BulkWriter {
+// Puts pages into the new index, and logs them if asked to.
+class ForkSink final : public core::PageSink {
 public:
     static constexpr bool kAbandonable = true;
 
-    explicit ForkWriter(Relation index) : index_(index) {}
+    ForkSink(Relation index, bool logged)
+        : index_(index), logged_(logged && RelationNeedsWAL(index)) {}
 
-    void append(const std::byte *page) override {
+    void begin_run(core::BlockNo, core::BlockNo end) override {
         CHECK_FOR_INTERRUPTS();
-        Buffer buffer = extend_relation(index_, MAIN_FORKNUM);
+        grow_relation(index_, MAIN_FORKNUM, end);
+    }
+    void put(core::BlockNo block, const std::byte *page) override {
+        CHECK_FOR_INTERRUPTS();
+        Buffer buffer =
+            ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, nullptr);
         memcpy(BufferGetPage(buffer), page, BLCKSZ);
         MarkBufferDirty(buffer);
         UnlockReleaseBuffer(buffer);
     }
+    void end_run(core::BlockNo first, core::BlockNo end) override {
+        if (logged_)
+            log_newpage_range(index_, MAIN_FORKNUM, first, end, true);
+    }
 
 private:
     Relation index_;
+    bool logged_;
 };
 
 core::Space make_space(BuildShared *shared, std::pmr::memory_resource *memory) {
@@ -95,7 +106,7 @@ void BuildPart::leave(bool full) {
     SpinLockRelease(&shared_->mutex);
     if (!last)
         return;
-    write();
+    write_alone();
     SpinLockAcquire(&shared_->mutex);
     shared_->stage = BuildStage::kPages;
     SpinLockRelease(&shared_->mutex);
@@ -156,50 +167,92 @@ void BuildPart::scan(IndexInfo *info, TableScanDesc scan, bool leader) {
     shared_->broken_hot_chain |= info->ii_BrokenHotChain;
     SpinLockRelease(&shared_->mutex);
     if (inserter_ == nullptr)
-        trim();
+        finish_together();
 }
 
-// Lists are trimmed when nobody adds to them any more: everyone waits for everyone. If the arena has
-// become full meanwhile, whoever writes the graph trims it alone.
-void BuildPart::trim() {
+template <class Condition>
+void BuildPart::wait_until(Condition &&condition) {
+    auto holds = [&] {
+        SpinLockAcquire(&shared_->mutex);
+        const bool result = condition();
+        SpinLockRelease(&shared_->mutex);
+        return result;
+    };
+    ConditionVariablePrepareToSleep(&shared_->changed);
+    while (!holds())
+        ConditionVariableSleep(&shared_->changed, PG_WAIT_EXTENSION);
+    ConditionVariableCancelSleep();
+}
+
+// Lists are trimmed when nobody adds to them any more, and pages written when the graph is connected:
+// everyone waits for everyone. If the arena has become full meanwhile, whoever writes the graph does
+// it alone.
+void BuildPart::finish_together() {
     SpinLockAcquire(&shared_->mutex);
     shared_->scanned++;
     SpinLockRelease(&shared_->mutex);
     ConditionVariableBroadcast(&shared_->changed);
-    auto waiting = [this] {
-        SpinLockAcquire(&shared_->mutex);
-        bool missing = shared_->stage == BuildStage::kMemory &&
-                       (shared_->processes == 0 || shared_->scanned < shared_->processes);
-        SpinLockRelease(&shared_->mutex);
-        return missing;
-    };
-    ConditionVariablePrepareToSleep(&shared_->changed);
-    while (waiting())
-        ConditionVariableSleep(&shared_->changed, PG_WAIT_EXTENSION);
-    ConditionVariableCancelSleep();
+    wait_until([this] {
+        return !shared_->in_memory() ||
+               (shared_->processes != 0 && shared_->scanned == shared_->processes);
+    });
     if (stage() != BuildStage::kMemory)
         return;
-    while (worker_.trim_some())
-        CHECK_FOR_INTERRUPTS();
+    trim();
+    SpinLockAcquire(&shared_->mutex);
+    const bool last = ++shared_->trimmed == shared_->processes;
+    SpinLockRelease(&shared_->mutex);
+    if (last) {
+        worker_.connect();
+        SpinLockAcquire(&shared_->mutex);
+        shared_->connected = true;
+        SpinLockRelease(&shared_->mutex);
+        ConditionVariableBroadcast(&shared_->changed);
+    } else {
+        wait_until([this] { return shared_->connected; });
+    }
+    if (leader_)
+        measure();
+    write_pages(true);
 }
 
-void BuildPart::finish() {
-    if (stage() == BuildStage::kMemory)
-        write();
-}
-
-void BuildPart::write() {
+void BuildPart::trim() {
     report_phase(leader_, kPhaseFinishing);
     while (worker_.trim_some())
         CHECK_FOR_INTERRUPTS();
-    worker_.connect();
-    float beam_factor =
+}
+
+void BuildPart::measure() {
+    beam_factor_ =
         core::measure_beam_factor(arena_, space_, shared_->create, check_for_interrupts, &memory_);
+}
+
+// Writes as much as others leave, and what only one can write if the beam factor is given.
+void BuildPart::write_pages(bool logged, std::optional<float> beam_factor) {
     report_phase(leader_, kPhaseWriting);
-    ForkWriter writer(index_);
-    core::write_graph(worker_, arena_, space_, shared_->create,
-                      shared_->has_centre ? shared_->centre() : nullptr, beam_factor, writer,
-                      &memory_);
+    ForkSink sink(index_, logged);
+    core::GraphWriter writer(arena_, space_, shared_->create,
+                             shared_->has_centre ? shared_->centre() : nullptr, sink, &memory_);
+    while (writer.write_some()) {
+    }
+    if (beam_factor)
+        writer.write_rest(*beam_factor);
+}
+
+void BuildPart::finish() {
+    if (stage() != BuildStage::kMemory)
+        return;
+    if (!beam_factor_)
+        measure();
+    write_pages(true, beam_factor_);
+}
+
+// The arena is full: everyone else waits.
+void BuildPart::write_alone() {
+    trim();
+    worker_.connect();
+    measure();
+    write_pages(false, beam_factor_);
     report_phase(leader_, kPhaseLoading);
 }
 

@@ -90,6 +90,21 @@ inline Buffer extend_relation(Relation relation, ForkNumber fork) {
 #endif
 }
 
+// Makes a fork at least so many blocks long; the new ones are zero, and nobody has them in a buffer.
+inline void grow_relation(Relation relation, ForkNumber fork, BlockNumber blocks) {
+    LockRelationForExtension(relation, ExclusiveLock);
+    BlockNumber now = RelationGetNumberOfBlocksInFork(relation, fork);
+#if PG_VERSION_NUM >= 160000
+    if (now < blocks)
+        smgrzeroextend(RelationGetSmgr(relation), fork, now, static_cast<int>(blocks - now), false);
+#else
+    PGAlignedBlock zeros{};
+    for (; now < blocks; now++)
+        smgrextend(RelationGetSmgr(relation), fork, now, zeros.data, false);
+#endif
+    UnlockRelationForExtension(relation, ExclusiveLock);
+}
+
 // Sets the callbacks and properties of an access method that not all versions have.
 inline void complete_amroutine([[maybe_unused]] IndexAmRoutine *am,
                                [[maybe_unused]] void (*insert_cleanup)(Relation, IndexInfo *)) {

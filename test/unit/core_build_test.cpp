@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "core/build.h"
+#include "core/build_write.h"
 #include "core/record_io.h"
 #include "core/verify.h"
 #include "core_attributes.h"
@@ -16,10 +17,14 @@
 namespace hnsw::core::testing {
 namespace {
 
-class StoreWriter final : public BulkWriter {
+class StoreSink final : public PageSink {
 public:
-    explicit StoreWriter(MemStore &store) : store_(store) {}
-    void append(const std::byte *page) override { store_.append(page); }
+    explicit StoreSink(MemStore &store) : store_(store) {}
+    void begin_run(BlockNo, BlockNo end) override { store_.grow(end); }
+    void put(BlockNo block, const std::byte *page) override {
+        std::copy_n(page, kPageSize, store_.raw(block));
+    }
+    void end_run(BlockNo, BlockNo) override {}
 
 private:
     MemStore &store_;
@@ -120,8 +125,14 @@ std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vector
         arena, space, spec.create, [] {}, memory);
     EXPECT_EQ(factor == 0, spec.create.metric != Metric::kL1 && arena.node_count() < 1000);
     EXPECT_LE(factor, 2);
-    StoreWriter writer(store);
-    write_graph(worker, arena, space, spec.create, centres.coordinates[0], factor, writer, memory);
+    StoreSink sink(store);
+    const float *written_centre = centres.coordinates[0];
+    in_threads([&] {
+        GraphWriter writer(arena, space, spec.create, written_centre, sink, memory);
+        while (writer.write_some()) {
+        }
+    });
+    GraphWriter(arena, space, spec.create, written_centre, sink, memory).write_rest(factor);
     return left_over;
 }
 
