@@ -2,6 +2,7 @@
 #include "core/build.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace hnsw::core {
@@ -74,6 +75,7 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
       pool_(memory),
       list_(memory),
       fresh_(memory),
+      near_(memory),
       distances_(memory),
       selected_(memory) {
     seen_.reserve(4096);
@@ -83,6 +85,7 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
     list_.reserve(longest + 1);
     fresh_.reserve(longest);
     distances_.resize(longest);
+    near_.resize(longest);
 }
 
 BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attributes &row) {
@@ -167,22 +170,27 @@ ArenaId BuildWorker::greedy(const Anchor &anchor, ArenaId from, uint32_t layer) 
     return best.node;
 }
 
-/* Puts a candidate into the sorted beam of at most `ef`; returns its place, or ef. The search for it
- * takes no branches: they would be wrong half of the time. */
+/* Puts a candidate into the sorted beam of at most `ef`; returns its place, or ef.  The search for it
+ * takes no branches, which would be wrong half of the time, and compares with many at once instead of
+ * waiting for one after the other. */
 uint32_t BuildWorker::offer(Candidate c, uint32_t ef) {
-    if (beam_.size() == ef) {
-        if (!(c.distance < beam_.back().distance))
-            return ef;
-        beam_.pop_back();
-    }
-    const Candidate *at = beam_.data();
-    for (size_t n = beam_.size(); n > 0;) {
-        const size_t half = (n + 1) / 2;
-        at += at[half - 1].distance <= c.distance ? half : 0;
-        n -= half;
-    }
-    const auto place = static_cast<uint32_t>(at - beam_.data());
-    beam_.insert(beam_.begin() + place, c);
+    auto n = static_cast<uint32_t>(beam_.size());
+    if (n < ef)
+        beam_.resize(n + 1);
+    else if (c.distance < beam_.back().distance)
+        n--;
+    else
+        return ef;
+    Candidate *beam = beam_.data();
+    constexpr uint32_t kStride = 16;
+    uint32_t place = 0;
+    for (uint32_t i = kStride - 1; i < n; i += kStride)
+        place += beam[i].distance <= c.distance ? kStride : 0;
+    const uint32_t end = std::min(place + kStride, n);
+    for (uint32_t i = place; i < end; i++)
+        place += beam[i].distance <= c.distance ? 1 : 0;
+    std::memmove(&beam[place + 1], &beam[place], (n - place) * sizeof(Candidate));
+    beam[place] = c;
     return place;
 }
 
@@ -199,6 +207,25 @@ void BuildWorker::expand(const Anchor &anchor, ArenaId id, uint32_t layer) {
     }
     fresh_.resize(n);
     metric_.many(anchor, fresh_.data(), n, distances_.data());
+}
+
+/* Adds what expand() has evaluated to seen_, and sets near_ to what is nearer than `bound`: returns how
+ * many. Few are, and which ones takes no branches. */
+uint32_t BuildWorker::keep_seen(float bound) {
+    const size_t before = seen_.size();
+    const size_t n = fresh_.size();
+    seen_.resize(before + n);
+    Candidate *seen = seen_.data() + before;
+    Candidate *near = near_.data();
+    const float *distance = distances_.data();
+    const ArenaId *node = fresh_.data();
+    uint32_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        seen[i] = {distance[i], node[i]};
+        near[kept] = seen[i];
+        kept += distance[i] < bound ? 1 : 0;
+    }
+    return kept;
 }
 
 void BuildWorker::search(const Anchor &anchor, ArenaId self, ArenaId from, uint32_t layer,
@@ -224,11 +251,9 @@ void BuildWorker::search(const Anchor &anchor, ArenaId self, ArenaId from, uint3
         beam_[at].node |= kExpanded;
         prefetch_links_after(at, layer);
         expand(anchor, id, layer);
-        for (size_t i = 0; i < fresh_.size(); i++) {
-            Candidate c = {distances_[i], fresh_[i]};
-            seen_.push_back(c);
-            at = std::min(at, offer(c, ef));
-        }
+        const uint32_t near = keep_seen(beam_.size() < ef ? HUGE_VALF : beam_.back().distance);
+        for (uint32_t i = 0; i < near; i++)
+            at = std::min(at, offer(near_[i], ef));
     }
     for (Candidate &c : beam_)
         c.node &= ~kExpanded;

@@ -69,6 +69,7 @@ private:
     /* Fills beam_ (sorted) and seen_ (everything evaluated). */
     void search(const Anchor &anchor, ArenaId self, ArenaId from, uint32_t layer, uint32_t ef);
     void expand(const Anchor &anchor, ArenaId id, uint32_t layer);
+    uint32_t keep_seen(float bound);
     void prefetch_links_after(uint32_t at, uint32_t layer);
     uint32_t offer(Candidate c, uint32_t ef);
     void forget_seen();
@@ -110,11 +111,12 @@ private:
 
     std::pmr::vector<uint64_t> visited_;     /* one bit per node */
     std::pmr::vector<uint64_t> placed_bits_; /* connect(): the same; nodes are out of the cache */
-    std::pmr::vector<Candidate> seen_;   /* evaluated by the search: the bits set in visited_ */
+    std::pmr::vector<Candidate> seen_;       /* evaluated by the search: the bits set in visited_ */
     std::pmr::vector<Candidate> beam_;
     std::pmr::vector<Candidate> pool_;
     std::pmr::vector<Candidate> list_; /* prune()'s pool */
     std::pmr::vector<ArenaId> fresh_;  /* expand(): neighbours not seen before */
+    std::pmr::vector<Candidate> near_; /* search(): of them, those that may enter the beam */
     std::pmr::vector<float> distances_;
     std::pmr::vector<ArenaId> selected_;
 

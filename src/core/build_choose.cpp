@@ -17,7 +17,7 @@ constexpr float kLastThreshold = 0.1f;
 
 /* A scale that is further above the anchor's is taken for this: the square of what it scales still
  * is a float. */
-constexpr double kMaxScale = 1e14;
+constexpr float kMaxScale = 1e14f;
 
 /* The kernels take four rows at a time. */
 constexpr uint32_t kRows = 4;
@@ -33,11 +33,11 @@ void prefetch_row(const int8_t *row, uint32_t bytes) {
 
 Anchor ArenaMetric::anchor(ArenaId id) const {
     const ArenaScalars &s = arena_.scalars(id);
-    return {arena_.vector(id), s.self, 1 / double{s.scale}};
+    return {arena_.vector(id), s.self, 1 / s.scale};
 }
 
 float ArenaMetric::scale_of(const Anchor &anchor, const ArenaScalars &node) const {
-    return static_cast<float>(std::min(node.scale * anchor.inverse, kMaxScale));
+    return std::min(node.scale * anchor.inverse, kMaxScale);
 }
 
 float ArenaMetric::one(const Anchor &anchor, ArenaId id) const {
@@ -68,7 +68,8 @@ void ArenaMetric::many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, f
             const ArenaScalars &s = arena_.scalars(nodes[begin + i]);
             const float t = scale_of(anchor, s);
             const float dot = static_cast<float>(dots[i]);
-            out[begin + i] = std::max(anchor.self + t * (t * s.self - 2 * dot), 0.0f);
+            const float distance = anchor.self + t * (t * s.self - 2 * dot);
+            out[begin + i] = distance > 0 ? distance : 0;
         }
     }
 }

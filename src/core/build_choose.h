@@ -27,8 +27,8 @@ struct Candidate {
 /* A node that others are compared with; distances are in units of its own scale. */
 struct Anchor {
     const int8_t *x = nullptr;
-    float self = 0;     /* <x, x> */
-    double inverse = 0; /* one over its scale */
+    float self = 0;    /* <x, x> */
+    float inverse = 0; /* one over its scale */
 };
 
 /* Vectors in the scale of one anchor, side by side as the kernels take them. */

@@ -97,8 +97,8 @@ NodeId GraphWriter::record_id(ArenaId id, uint32_t layer) const {
 
 bool GraphWriter::write_some() {
     constexpr BlockNo kFirst = kMetaBlock + 1;
-    const Arena::Run run = arena_.take_run(Arena::Work::kWrite, kBlocksPerRun,
-                                           block_after(posting_page_) - kFirst);
+    const Arena::Run run =
+        arena_.take_run(Arena::Work::kWrite, kBlocksPerRun, block_after(posting_page_) - kFirst);
     if (run.begin == run.end)
         return false;
     out_.begin_run(kFirst + run.begin, kFirst + run.end);

@@ -38,8 +38,8 @@ void encode_record(const Arena &arena, const Space &space, ArenaId id, uint32_t 
 class GraphWriter {
 public:
     /* All outlive the object. `centre`: dim floats, or null for the origin. */
-    GraphWriter(Arena &arena, const Space &space, const CreateOptions &options,
-                const float *centre, PageSink &out, std::pmr::memory_resource *memory);
+    GraphWriter(Arena &arena, const Space &space, const CreateOptions &options, const float *centre,
+                PageSink &out, std::pmr::memory_resource *memory);
 
     /* Writes a run of pages. All share the work. False: none were left to take. */
     bool write_some();

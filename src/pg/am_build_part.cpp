@@ -19,8 +19,7 @@ public:
     }
     void put(core::BlockNo block, const std::byte *page) override {
         CHECK_FOR_INTERRUPTS();
-        Buffer buffer =
-            ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, nullptr);
+        Buffer buffer = ReadBufferExtended(index_, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, nullptr);
         memcpy(BufferGetPage(buffer), page, BLCKSZ);
         MarkBufferDirty(buffer);
         UnlockReleaseBuffer(buffer);
