@@ -38,5 +38,35 @@ SELECT e <-> wide(1) AS as_before FROM t WHERE id = 1;
 SELECT e <-> '[1,2]' FROM t WHERE id = 2;
 SELECT e <-> wide(2) AS right_after FROM t WHERE id = 2;
 
+-- Where values lie is remembered. They are found again, also when they are elsewhere.
+CREATE FUNCTION wrong() RETURNS bigint LANGUAGE sql AS
+$$ SELECT count(*) FROM t WHERE e <-> wide(id) <> 0 $$;
+SELECT wrong() AS first, wrong() AS remembered;
+VACUUM FULL t;
+SELECT wrong() AS rewritten, wrong() AS remembered;
+UPDATE t SET e = wide(id + 100), id = id + 100 WHERE id % 2 = 0;
+SELECT wrong() AS updated;
+VACUUM t;
+UPDATE t SET e = wide(id - 1), id = id - 1 WHERE id > 100;
+SELECT wrong() AS reused, wrong() AS remembered;
+DELETE FROM t WHERE id > 50;
+VACUUM t;
+SELECT count(*), wrong() FROM t;
+TRUNCATE t;
+INSERT INTO t SELECT n, wide(n) FROM generate_series(1, 20) n;
+SELECT wrong() AS truncated, wrong() AS remembered;
+
+-- More chunks than are remembered, and compressed ones.
+CREATE TABLE other (id int, e vector(9000));
+INSERT INTO other SELECT n, array(SELECT sin(n * 7 + i)::real FROM generate_series(1, 9000) i)::vector
+FROM generate_series(1, 3) n;
+ALTER TABLE other ALTER e SET STORAGE EXTENDED;
+INSERT INTO other SELECT n, array(SELECT n FROM generate_series(1, 9000) i)::vector
+FROM generate_series(4, 6) n;
+SELECT id, pg_column_size(e) < 9000 AS compressed, round(l2_norm(e)::numeric, 3) AS norm,
+       round((e <-> array_fill(id, ARRAY[9000])::vector)::numeric, 3) AS distance
+FROM other ORDER BY id;
+DROP TABLE other;
+
 DROP TABLE by_index, t;
-DROP FUNCTION wide;
+DROP FUNCTION wrong, wide;

@@ -2,6 +2,7 @@
 #include "core/codes.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cfloat>
 #include <cmath>
@@ -57,15 +58,80 @@ double sum_error(uint32_t dim) { return (dim / 4.0 + 64) * kEpsilon; }
 
 /* In lanes: additions that wait for each other would take longer than the rest of prepare(). */
 double euclidean_norm(const float *x, uint32_t n) {
-    constexpr uint32_t kLanes = 8;
-    double sums[kLanes] = {};
+    constexpr uint32_t kSums = 8;
+    double sums[kSums] = {};
     uint32_t i = 0;
-    for (; i + kLanes <= n; i += kLanes)
-        for (uint32_t lane = 0; lane < kLanes; lane++)
+    for (; i + kSums <= n; i += kSums)
+        for (uint32_t lane = 0; lane < kSums; lane++)
             sums[lane] += double{x[i + lane]} * x[i + lane];
     for (; i < n; i++)
         sums[0] += double{x[i]} * x[i];
-    return std::sqrt(std::accumulate(sums, sums + kLanes, 0.0));
+    return std::sqrt(std::accumulate(sums, sums + kSums, 0.0));
+}
+
+/* Four numbers at a time, in what every machine of a kind has. Lengths are multiples of four. */
+constexpr uint32_t kLanes = 4;
+using Words [[gnu::vector_size(16)]] = uint32_t;
+using Floats [[gnu::vector_size(16)]] = float;
+using Doubles [[gnu::vector_size(32)]] = double;
+
+template <typename T>
+T load(const float *x) {
+    T lanes;
+    std::memcpy(&lanes, x, sizeof(lanes));
+    return lanes;
+}
+
+template <typename T>
+void store(float *x, T lanes) {
+    std::memcpy(x, &lanes, sizeof(lanes));
+}
+
+/* Sign bits of the lanes, by the bits that say which are to be flipped. */
+alignas(16) constexpr auto kFlips = [] {
+    std::array<std::array<uint32_t, kLanes>, 1 << kLanes> flips{};
+    for (uint32_t bits = 0; bits < flips.size(); bits++)
+        for (uint32_t lane = 0; lane < kLanes; lane++)
+            flips[bits][lane] = (bits >> lane) << 31;
+    return flips;
+}();
+
+/* Negates x[i] where bit i is set. */
+void negate(float *x, const uint64_t *bits, uint32_t n) {
+    for (uint32_t i = 0; i < n; i += kLanes) {
+        Words flips;
+        std::memcpy(&flips, kFlips[(bits[i / 64] >> (i % 64)) % kFlips.size()].data(),
+                    sizeof(flips));
+        store(x + i, load<Words>(x + i) ^ flips);
+    }
+}
+
+void multiply(float *x, float by, uint32_t n) {
+    for (uint32_t i = 0; i < n; i += kLanes)
+        store(x + i, load<Floats>(x + i) * by);
+}
+
+/* x[i] *= by, rounded to float once; n need not be a multiple of four. */
+void multiply_exactly(float *x, double by, uint32_t n) {
+    uint32_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+        const auto product = __builtin_convertvector(load<Floats>(x + i), Doubles) * by;
+        store(x + i, __builtin_convertvector(product, Floats));
+    }
+    for (; i < n; i++)
+        x[i] = static_cast<float>(x[i] * by);
+}
+
+/* out[i] = (x[i] - y[i]) * by, rounded to float once; n need not be a multiple of four. */
+void scaled_difference(const float *x, const float *y, double by, float *out, uint32_t n) {
+    uint32_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+        const auto a = __builtin_convertvector(load<Floats>(x + i), Doubles);
+        const auto b = __builtin_convertvector(load<Floats>(y + i), Doubles);
+        store(out + i, __builtin_convertvector((a - b) * by, Floats));
+    }
+    for (; i < n; i++)
+        out[i] = static_cast<float>((double{x[i]} - y[i]) * by);
 }
 
 }  // namespace
@@ -80,11 +146,7 @@ Rotation::Rotation(uint32_t padded_dim, uint64_t seed, std::pmr::memory_resource
 }
 
 void Rotation::flip(float *x, uint32_t round) const {
-    const uint64_t *signs = &signs_[size_t{round} * (dim_ / 64)];
-    for (uint32_t i = 0; i < dim_; i++) {
-        uint32_t sign = static_cast<uint32_t>(signs[i / 64] >> (i % 64)) << 31;
-        x[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(x[i]) ^ sign);
-    }
+    negate(x, &signs_[size_t{round} * (dim_ / 64)], dim_);
 }
 
 /* The transform covers a power of two; alternating ends reaches every coordinate. It is its own
@@ -92,8 +154,7 @@ void Rotation::flip(float *x, uint32_t round) const {
 void Rotation::transform(float *x, uint32_t round) const {
     float *part = round % 2 == 0 ? x : x + (dim_ - power_);
     simd::code_kernels().hadamard(part, power_);
-    for (uint32_t i = 0; i < power_; i++)
-        part[i] *= norm_;
+    multiply(part, norm_, power_);
 }
 
 void Rotation::apply(float *x) const {
@@ -162,9 +223,7 @@ void Space::prepare(const float *value, Query *query) const {
     if (metric_ == Metric::kCosine) {
         query->zero = query->norm == 0;
         if (!query->zero) {
-            const double scale = 1 / query->norm;
-            for (float &x : query->value)
-                x = static_cast<float>(x * scale);
+            multiply_exactly(query->value.data(), 1 / query->norm, dim_);
             query->norm = 1;
         }
     }
@@ -181,8 +240,7 @@ void Space::prepare(const float *value, Query *query) const {
     for (uint32_t c = 0; c < centre_count_; c++) {
         float *q = &query->rotated[size_t{c} * padded_];
         const float *centre = &centres_[size_t{c} * padded_];
-        for (uint32_t i = 0; i < dim_; i++)
-            q[i] = static_cast<float>((double{query->value[i]} - centre[i]) * inverse);
+        scaled_difference(query->value.data(), centre, inverse, q, dim_);
         std::fill(q + dim_, q + padded_, 0.0f);
         if (metric_ != Metric::kL1)
             rotation_.apply(q);

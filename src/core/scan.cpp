@@ -163,6 +163,20 @@ bool Scan::Impl::next(ScanRow *row) {
     }
 }
 
+size_t Scan::Impl::look_ahead(std::span<HeapTid, 2> out) const {
+    if (phase != Phase::kGraph || results.empty())
+        return 0;
+    size_t count = 0;
+    if (results[0].tid.tid().valid())
+        out[count++] = results[0].tid.tid();
+    if (results.size() > 1) {
+        const size_t second = results.size() > 2 && results[2].bound < results[1].bound ? 2 : 1;
+        if (results[second].tid.tid().valid())
+            out[count++] = results[second].tid.tid();
+    }
+    return count;
+}
+
 /* ---- Graph ------------------------------------------------------------------------------------ */
 
 bool Scan::Impl::next_of_graph(ScanRow *row) {
@@ -404,6 +418,7 @@ void Scan::begin(const float *value, const ScanOptions &options) {
 
 size_t Scan::peek(std::span<HeapTid> out) { return impl_->peek(out); }
 bool Scan::next(ScanRow *row) { return impl_->next(row); }
+size_t Scan::look_ahead(std::span<HeapTid, 2> out) const { return impl_->look_ahead(out); }
 void Scan::kill_last() { impl_->kill_last(); }
 void Scan::flush_kills() { impl_->flush_kills(); }
 const ScanReport &Scan::report() const { return impl_->report; }

@@ -5,6 +5,7 @@
 
 #include "pg/am.h"
 #include "pg/attribute_columns.h"
+#include "pg/heap_prefetch.h"
 #include "pg/options.h"
 #include "pg/row_sorter.h"
 
@@ -14,13 +15,14 @@ namespace {
 
 // One per index scan. Opened at the first amgettuple: plans often begin scans they never run.
 struct ScanState {
-    ScanState(MemoryContext context, Relation index, OpenIndex *opened)
+    ScanState(MemoryContext context, Relation index, Relation heap, OpenIndex *opened)
         : context(context),
           keys(AllocSetContextCreate(context, "hnsw scan keys", ALLOCSET_SMALL_SIZES)),
           opened(opened),
           attributes(index),
           sorter(context),
-          scan(opened->index, opened->core_context(), sorter) {}
+          scan(opened->index, opened->core_context(), sorter),
+          prefetch(heap) {}
 
     MemoryContext context;  // everything here; kept over rescans
     MemoryContext keys;     // a child, of the conditions made from the scan keys of this rescan
@@ -29,6 +31,7 @@ struct ScanState {
     ScanConditions wanted;
     TupleRowSorter sorter;
     core::Scan scan;
+    HeapPrefetch prefetch;
 };
 
 struct ScanOpaque {
@@ -44,7 +47,8 @@ ScanState *open_scan(IndexScanDesc scan) {
                                                   ALLOCSET_DEFAULT_SIZES);
     OpenIndex *opened = OpenIndex::open(context, scan->indexRelation, scan->heapRelation,
                                         BufferStore::Purpose::kRead);
-    return create_in_context<ScanState>(context, context, scan->indexRelation, opened);
+    return create_in_context<ScanState>(context, context, scan->indexRelation, scan->heapRelation,
+                                        opened);
 }
 
 void start(IndexScanDesc scan, ScanOpaque &opaque) {
@@ -105,6 +109,14 @@ void store_row(IndexScanDesc scan, const core::ScanRow &row) {
     index_store_float8_orderby_distances(scan, &type, &distance, true);
 }
 
+void prefetch_rows(ScanState *state) {
+    if (state->prefetch.idle())
+        return;
+    core::HeapTid rows[HeapPrefetch::kAhead];
+    const size_t count = state->scan.look_ahead(rows);
+    state->prefetch.look_ahead({rows, count});
+}
+
 }  // namespace
 
 IndexScanDesc am_begin_scan(Relation index, int nkeys, int norderbys) {
@@ -145,8 +157,10 @@ bool am_get_tuple(IndexScanDesc scan, ScanDirection) {
     if (found && opaque.state->wanted.vector_set && row.kind == core::ScanRow::Kind::kNull &&
         (scan->orderByData[0].sk_flags & SK_ISNULL) == 0)
         return false;
-    if (found)
+    if (found) {
         store_row(scan, row);
+        prefetch_rows(opaque.state);
+    }
     return found;
 }
 

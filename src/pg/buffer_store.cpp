@@ -114,8 +114,10 @@ void BufferStore::prefetch_cached(core::BlockNo block, uint32_t offset, uint32_t
         return;
     // Where the page was: if it is there no longer, the wrong lines come nearer and nobody reads them.
     Buffer buffer = hints_of(index_).at(block);
-    if (buffer > 0 && buffer <= NBuffers)
+    if (buffer > 0 && buffer <= NBuffers) {
+        __builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
         core::prefetch_cache(page_bytes(buffer), offset, bytes);
+    }
 }
 
 void BufferStore::poll() {

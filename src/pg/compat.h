@@ -71,6 +71,35 @@ inline bool read_recent_buffer(Relation relation, ForkNumber fork, BlockNumber b
     return hit;
 }
 
+// The file that a relation is in now.
+#if PG_VERSION_NUM >= 160000
+using FileNumber = RelFileNumber;
+inline FileNumber file_number_of(Relation relation) { return relation->rd_locator.relNumber; }
+#else
+using FileNumber = Oid;
+inline FileNumber file_number_of(Relation relation) { return relation->rd_node.relNode; }
+#endif
+
+// The snapshot that detoasting uses. Raises an error where detoasting would, for want of an active
+// snapshot.
+class ToastSnapshot {
+public:
+    static constexpr bool kAbandonable = true;
+#if PG_VERSION_NUM >= 180000
+    ToastSnapshot() : snapshot_(get_toast_snapshot()) {}
+    Snapshot get() { return snapshot_; }
+
+private:
+    Snapshot snapshot_;
+#else
+    ToastSnapshot() { init_toast_snapshot(&snapshot_); }
+    Snapshot get() { return &snapshot_; }
+
+private:
+    SnapshotData snapshot_;
+#endif
+};
+
 // Adds a zeroed block; returns it pinned and locked exclusively.
 inline Buffer extend_relation(Relation relation, ForkNumber fork) {
 #if PG_VERSION_NUM >= 160000

@@ -5,6 +5,8 @@
 // seen is not removed while TransactionXmin stays where it is, so an entry counts only that long.
 #include "pg/toast_cache.h"
 
+#include "pg/toast_fetch.h"
+
 namespace hnsw::pg {
 
 namespace {
@@ -47,7 +49,9 @@ varlena *fetch_toasted(varlena *pointer) {
             entry.xmin == TransactionXmin && entry.datum != nullptr)
             return entry.datum;
     MemoryContext caller = MemoryContextSwitchTo(cache->context);
-    varlena *datum = detoast_attr(pointer);
+    varlena *datum = fetch_chunks(toast);
+    if (datum == nullptr)
+        datum = detoast_attr(pointer);
     MemoryContextSwitchTo(caller);
     Entry &entry = cache->entries[cache->next];
     if (entry.datum != nullptr)
