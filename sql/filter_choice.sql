@@ -103,6 +103,29 @@ SET hnsw.filter_strategy = exact;
 SELECT strategy, bitmap, fetched < 1000 AS few, same(top('half = 1')) FROM run(top('half = 1'));
 RESET hnsw.filter_strategy;
 
+-- a session remembers what met the conditions used last, until anything is written: what is written is seen
+CREATE FUNCTION counted(filter text, OUT n int, OUT "again" int, OUT good boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE 'SELECT count(*) FROM (' || top(filter, 'LIMIT 500') || ') s' INTO n;
+    EXECUTE 'SELECT count(*) FROM (' || top(filter, 'LIMIT 500') || ') s' INTO "again";
+    good := same(top(filter));
+END $$;
+SELECT * FROM counted('region = 50');
+BEGIN;
+INSERT INTO c SELECT 50000 + id, 50, 0, 0, 0, e FROM c WHERE id BETWEEN 4990 AND 5009;
+SELECT * FROM counted('region = 50');
+UPDATE c SET region = 1000 WHERE id BETWEEN 5000 AND 5029;
+SELECT * FROM counted('region = 50');
+SELECT * FROM counted('region = 1000');
+DELETE FROM c WHERE id BETWEEN 5000 AND 5004;
+SELECT * FROM counted('region = 1000');
+SELECT * FROM counted('region = 50');
+ROLLBACK;
+SELECT * FROM counted('region = 50');
+DELETE FROM c WHERE id BETWEEN 5000 AND 5004;
+VACUUM c;
+SELECT * FROM counted('region = 50');
+
 -- distance bounds: estimates from a sample. Half to five times the truth (a third of the rows without them).
 CREATE FUNCTION estimate(query text, OUT estimated float8, OUT "actual" float8) LANGUAGE plpgsql AS $$
 DECLARE plan json;
@@ -131,4 +154,4 @@ VACUUM ANALYZE p;
 SELECT estimated / "actual" BETWEEN 0.3 AND 5 AS good FROM estimate('SELECT id FROM p WHERE e <-> ''[5,0,0,0,0,0,0,0]'' < 2.5');
 SELECT estimated / "actual" BETWEEN 0.3 AND 5 AS good FROM estimate('SELECT count(*) FROM p WHERE e <-> ''[5,0,0,0,0,0,0,0]'' < 2.5 GROUP BY id');
 DROP TABLE c, p;
-DROP FUNCTION run, top, same, in_order, estimate;
+DROP FUNCTION run, top, same, in_order, counted, estimate;

@@ -109,7 +109,8 @@ void Scan::Impl::add_result(const Result &result) {
 }
 
 bool Scan::Impl::over_memory() const {
-    return results.size() * sizeof(Result) + graph.beam().bytes() + graph.visited().bytes() >
+    return results.size() * sizeof(Result) + graph.beam().bytes() + graph.visited().bytes() +
+               (filtered && way == Way::kWalk ? walk.bytes() : 0) >
            options.memory_limit;
 }
 

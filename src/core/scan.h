@@ -16,6 +16,7 @@
 #include "core/context.h"
 #include "core/filter.h"
 #include "core/index.h"
+#include "core/match_memo.h"
 
 namespace hnsw::core {
 
@@ -37,7 +38,8 @@ struct ScanOptions {
         false; /* filter and snapshot are those of the scan before: what was found out
                                  about them still holds */
     Strategy strategy = Strategy::kAuto; /* kExact serves an empty filter too */
-    uint32_t wanted = 0;                 /* rows the caller will ask for (LIMIT); 0 = not known */
+    MatchMemo *memo = nullptr; /* about `filter`, for the index as it is; outlives the scan */
+    uint32_t wanted = 0;       /* rows the caller will ask for (LIMIT); 0 = not known */
 };
 
 /* What a filtered scan did, for EXPLAIN. */

@@ -24,7 +24,7 @@ constexpr uint32_t kUsualLimit = 10;
 
 /* The pass over matching nodes is begun without a look at what is near the query if it costs no more
  * than so many times the beam. */
-constexpr double kSureExact = 0.8;
+constexpr double kSureExact = 1.25;
 
 /* Part of the beam after which it is looked at how many of its nodes match, at least and at most, and
  * between them as a part of what the pass costs. */
@@ -40,6 +40,9 @@ constexpr double kMostGrowth = 4;
  * or such a part of the pass over matching nodes, changes its ways. */
 constexpr double kPatience = 1.5;
 constexpr double kTrial = 0.4;
+
+/* Part of the memory limit that a walk's candidates may take. */
+constexpr size_t kWalkShare = 2;
 
 /* Matching nodes that the pass may find before their number is compared with the estimate. */
 constexpr double kLeastFound = 256;
@@ -61,7 +64,13 @@ void Scan::Impl::begin_filtered() {
     cover = FilterFacts{}.cover;
     if (!options.keep_filter) {
         map.begin(index.directory(), options.filter, options.memory_limit / kVisitedShare);
-        estimate = map.sample(kFirstSample);
+        memo_number = options.memo == nullptr ? 0 : options.memo->number;
+        if (remembers())
+            estimate = {.nodes = options.memo->nodes,
+                        .matching = static_cast<double>(options.memo->ids.size()),
+                        .counted = true};
+        else
+            estimate = map.sample(kFirstSample);
         sampled = kFirstSample;
     }
     report.estimated = estimate.matching;
@@ -101,7 +110,7 @@ FilterFacts Scan::Impl::facts() const {
             .ef = static_cast<uint32_t>(beam_width(options.ef)),
             .dim = index.layouts().base.dim,
             .records_per_page = index.layouts().base.per_page,
-            .directory_pages = map.pages()};
+            .directory_pages = remembers() ? 0 : map.pages()};
 }
 
 bool Scan::Impl::forced() const { return options.strategy != Strategy::kAuto; }
@@ -246,8 +255,9 @@ void Scan::Impl::start_walk() {
  * has cost as much as the pass over all matching nodes gives up: together they are never dearer than
  * twice the pass. */
 void Scan::Impl::run_walk() {
+    const size_t bytes = options.memory_limit / kWalkShare;
     if (forced()) {
-        walk.run(*this, UINT64_MAX, options.memory_limit);
+        walk.run(*this, UINT64_MAX, bytes);
         return;
     }
     const double exact_cost = report.choice.exact_cost;
@@ -256,8 +266,7 @@ void Scan::Impl::run_walk() {
         estimate.matching >= kConnectedShare * estimate.nodes) {
         const double patience =
             std::min(report.choice.expected_cost * kPatience, exact_cost * kTrial);
-        if (walk.run(*this, static_cast<uint64_t>(patience / kTestingRead), options.memory_limit) ||
-            over_memory())
+        if (walk.run(*this, static_cast<uint64_t>(patience / kTestingRead), bytes) || over_memory())
             return;
         FilterFacts now = facts();
         now.seen += static_cast<double>(walk.failed());
@@ -269,7 +278,7 @@ void Scan::Impl::run_walk() {
         report.changes_of_mind++;
         walk.change_to_filter_first(change.matches);
     }
-    walk.run(*this, limit, options.memory_limit);
+    walk.run(*this, limit, bytes);
 }
 
 bool Scan::Impl::more_of_walk() {
@@ -416,6 +425,41 @@ void Scan::Impl::read_matching(RecordRef &record) {
     ids.clear();
 }
 
+/* Whether the nodes that pass are known already. */
+bool Scan::Impl::remembers() const {
+    return memo_number != 0 && options.memo->number == memo_number && options.memo->complete;
+}
+
+/* The next nodes that pass, into `ids`: from position *at of those remembered, or from directory page
+ * *at and on. False: there are no more. */
+bool Scan::Impl::next_batch(size_t *at, uint64_t *found) {
+    ids.clear();
+    if (remembers()) {
+        const std::pmr::vector<NodeId> &known = options.memo->ids;
+        const auto from = known.begin() + static_cast<ptrdiff_t>(*at);
+        *at = std::min(*at + kExactBatch, known.size());
+        ids.assign(from, known.begin() + static_cast<ptrdiff_t>(*at));
+        return !ids.empty();
+    }
+    if (*at == map.pages())
+        return false;
+    while (*at < map.pages() && ids.size() < kExactBatch)
+        map.matching_of(static_cast<uint32_t>((*at)++), ids);
+    *found += ids.size();
+    if (memo_number == 0 || options.memo->number != memo_number)
+        return true;
+    MatchMemo &memo = *options.memo;
+    if (*found > MatchMemo::kMostNodes) {
+        memo_number = 0;
+        return true;
+    }
+    if (*found == ids.size())
+        memo.ids.clear();
+    memo.ids.insert(memo.ids.end(), ids.begin(), ids.end());
+    memo.nodes = estimate.nodes;
+    return true;
+}
+
 /* Everything not yet returned that matches, in order: in memory, or, if that is short, sorted. */
 void Scan::Impl::start_matching() {
     report.choice.strategy = Strategy::kExact;
@@ -431,18 +475,13 @@ void Scan::Impl::start_matching() {
             put_rows(result);
         results.clear();
     };
-    ids.clear();
-    for (uint32_t page = 0; page < map.pages(); page++) {
-        const size_t before = ids.size();
-        map.matching_of(page, ids);
-        found += ids.size() - before;
-        if (!sorting && thinks_again(found, page + 1)) {
+    size_t at = 0;
+    while (next_batch(&at, &found)) {
+        if (!sorting && thinks_again(found, static_cast<uint32_t>(at))) {
             results.clear();
             start_beam();
             return;
         }
-        if (ids.size() < kExactBatch && page + 1 < map.pages())
-            continue;
         read_matching(record);
         index.store().poll();
         if (sorting || results.size() * sizeof(Result) > options.memory_limit / 2) {
@@ -452,6 +491,8 @@ void Scan::Impl::start_matching() {
             move_to_sorter();
         }
     }
+    if (memo_number != 0 && options.memo->number == memo_number)
+        options.memo->complete = true;
     if (sorting) {
         move_to_sorter();
         sorter.sort();

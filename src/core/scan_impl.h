@@ -99,7 +99,9 @@ struct Scan::Impl final : RecordSink, MatchSink {
     void start_walk();
     void run_walk();
     bool more_of_walk();
+    bool remembers() const;
     void start_matching();
+    bool next_batch(size_t *at, uint64_t *found);
     void read_matching(RecordRef &record);
     bool has_matching_row(const Result &result);
     bool thinks_again(uint64_t found, uint32_t pages);
@@ -136,9 +138,10 @@ struct Scan::Impl final : RecordSink, MatchSink {
     Result pending{};    /* the match last visited */
     bool walked = false; /* the walk has run */
     PassMap::Estimate estimate;
-    uint32_t sampled = 0; /* directory pages behind it, if there are so many */
-    double target = 0;    /* matching nodes the beam is to find, from the first */
-    double shown = 0;     /* nodes the beam has expanded */
+    uint32_t sampled = 0;     /* directory pages behind it, if there are so many */
+    uint64_t memo_number = 0; /* of options.memo when the scan began; 0: it is of no use */
+    double target = 0;        /* matching nodes the beam is to find, from the first */
+    double shown = 0;         /* nodes the beam has expanded */
     struct Counts {
         double nodes = 0;
         double matching = 0;

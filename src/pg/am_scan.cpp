@@ -5,6 +5,7 @@
 
 #include "pg/am.h"
 #include "pg/attribute_columns.h"
+#include "pg/filter_memo.h"
 #include "pg/heap_prefetch.h"
 #include "pg/options.h"
 #include "pg/row_sorter.h"
@@ -74,6 +75,8 @@ void start(IndexScanDesc scan, ScanOpaque &opaque) {
     options.wanted = opaque.request.wanted;
     options.strategy = opaque.request.strategy;
     options.filter.conditions = state.wanted.conditions;
+    if (options.filter.rows == nullptr)
+        options.memo = filter_memo(scan->indexRelation, options.filter.conditions);
     MemoryContext caller = MemoryContextSwitchTo(state.context);
     void *copy = nullptr;
     const float *query = key.sk_flags & SK_ISNULL

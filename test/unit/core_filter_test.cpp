@@ -433,6 +433,55 @@ TEST(FilteredScan, AmidInsertsAndVacuum) {
     writer.join();
 }
 
+TEST(FilteredScan, AMemoSparesTheDirectory) {
+    Shared shared(Metric::kL2);
+    VectorSorter sorter;
+    MatchMemo memo(&shared.index.memory);
+    for (uint64_t high : {0, 40, 700, 2500}) {
+        memo.reset();
+        Condition condition{.low = 0, .high = high};
+        Rows expected;
+        for (uint64_t i = 0; i < shared.vectors.size(); i++)
+            if (const uint64_t key = i * 7919 % shared.vectors.size(); key <= high)
+                expected.insert(i);
+        uint64_t pages[3] = {};
+        for (uint64_t &read : pages) {
+            Scan scan(*shared.index.index, shared.index.context, sorter);
+            ScanOptions options;
+            options.filter.conditions = {&condition, 1};
+            options.strategy = &read == pages + 2 ? Strategy::kAuto : Strategy::kExact;
+            options.memo = &memo;
+            const uint64_t before = shared.index.stats.directory_reads;
+            scan.begin(shared.queries[1].data(), options);
+            Rows found;
+            ScanRow row;
+            while (scan.next(&row))
+                EXPECT_TRUE(found.insert(row_of(row.tid)).second);
+            read = shared.index.stats.directory_reads - before;
+            EXPECT_EQ(found, expected) << high;
+            EXPECT_TRUE(memo.complete);
+            EXPECT_EQ(memo.ids.size(), expected.size());
+        }
+        EXPECT_GT(pages[0], 0u);
+        EXPECT_EQ(pages[1], 0u);
+    }
+    /* A scan that began before a reset neither uses nor fills it. */
+    Condition condition{.low = 5, .high = 5};
+    Scan scan(*shared.index.index, shared.index.context, sorter);
+    ScanOptions options;
+    options.filter.conditions = {&condition, 1};
+    options.strategy = Strategy::kPreFilter;
+    options.memo = &memo;
+    memo.reset();
+    scan.begin(shared.queries[1].data(), options);
+    memo.reset();
+    ScanRow row;
+    EXPECT_TRUE(scan.next(&row));
+    EXPECT_FALSE(scan.next(&row));
+    EXPECT_FALSE(memo.complete);
+    EXPECT_TRUE(memo.ids.empty());
+}
+
 TEST(FilteredScan, AWalkThatIsTooDearGivesUp) {
     Shared shared(Metric::kL2);
     VectorSorter sorter;

@@ -1,0 +1,74 @@
+// The filter a session used last. Page changes are logged while the pages are locked, and a pass over the
+// directory locks each page: if the end of the WAL is where it was before the pass, no page has changed.
+#include "pg/filter_memo.h"
+
+#include "pg/memory.h"
+
+namespace hnsw::pg {
+
+namespace {
+
+// Longer lists are not compared.
+constexpr size_t kMostKeys = 64;
+
+struct SessionMemo {
+    explicit SessionMemo(MemoryContext context)
+        : memory(context), matches(&memory), conditions(&memory), described(&memory) {}
+
+    McxtResource memory;
+    core::MatchMemo matches;
+    Oid index = InvalidOid;
+    XLogRecPtr written = InvalidXLogRecPtr;  // the end of the WAL when `matches` was empty
+    std::pmr::vector<uint64_t> conditions;
+    std::pmr::vector<uint64_t> described;  // scratch
+};
+
+SessionMemo *session_memo = nullptr;
+
+SessionMemo &memo_of_session() {
+    if (session_memo == nullptr) {
+        MemoryContext context =
+            AllocSetContextCreate(TopMemoryContext, "hnsw filter memo", ALLOCSET_DEFAULT_SIZES);
+        session_memo = create_in_context<SessionMemo>(context, context);
+    }
+    return *session_memo;
+}
+
+bool is_short(std::span<const core::Condition> conditions) {
+    size_t keys = 0;
+    for (const core::Condition &condition : conditions)
+        keys += condition.keys.size();
+    return keys <= kMostKeys;
+}
+
+void describe(std::span<const core::Condition> conditions, std::pmr::vector<uint64_t> &out) {
+    out.clear();
+    for (const core::Condition &condition : conditions) {
+        out.push_back(static_cast<uint64_t>(condition.kind) | uint64_t{condition.attribute} << 8 |
+                      uint64_t{condition.keys.size()} << 16);
+        out.push_back(condition.low);
+        out.push_back(condition.high);
+        out.insert(out.end(), condition.keys.begin(), condition.keys.end());
+    }
+}
+
+}  // namespace
+
+core::MatchMemo *filter_memo(Relation index, std::span<const core::Condition> conditions) {
+    if (conditions.empty() || !is_short(conditions) || !RelationNeedsWAL(index) ||
+        RecoveryInProgress())
+        return nullptr;
+    SessionMemo &memo = memo_of_session();
+    XLogRecPtr written = GetXLogInsertRecPtr();
+    describe(conditions, memo.described);
+    if (memo.index != RelationGetRelid(index) || memo.written != written ||
+        memo.conditions != memo.described) {
+        memo.matches.reset();
+        memo.index = RelationGetRelid(index);
+        memo.written = written;
+        std::swap(memo.conditions, memo.described);
+    }
+    return &memo.matches;
+}
+
+}  // namespace hnsw::pg
