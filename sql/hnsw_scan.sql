@@ -78,3 +78,59 @@ SELECT count(*) FROM (SELECT id FROM t WHERE id > 4000 ORDER BY e <-> '[7,7,7.5]
 SELECT * FROM hnsw_check('t_idx') WHERE severity = 'error';
 DROP TABLE t;
 DROP FUNCTION in_order, fail_at_5;
+
+-- What a scan needs stays for the session's next one, unless the index is another by then.
+CREATE TABLE again (id int, e vector(3));
+INSERT INTO again SELECT n, ARRAY[n, 0, 0]::vector FROM generate_series(1, 300) n;
+CREATE INDEX again_e ON again USING hnsw (e vector_l2_ops);
+SET enable_seqscan = off;
+SET enable_sort = off;
+CREATE FUNCTION nearest(x float8) RETURNS int[] LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN ARRAY(SELECT id FROM again ORDER BY e <-> ARRAY[x, 0, 0]::vector LIMIT 3);
+END $$;
+SELECT nearest(10.2), nearest(250.6);
+INSERT INTO again VALUES (1000, '[10,0,0.1]');
+SELECT nearest(10.2);
+REINDEX INDEX again_e;
+SELECT nearest(10.2);
+DELETE FROM again WHERE id = 10;
+VACUUM again;
+SELECT nearest(10.2);
+TRUNCATE again;
+SELECT nearest(10.2);
+INSERT INTO again SELECT n, ARRAY[-n, 1, 0]::vector FROM generate_series(1, 300) n;
+SELECT nearest(-10.2);
+DROP INDEX again_e;
+CREATE INDEX again_e ON again USING hnsw (e vector_l2_ops) WITH (m = 4);
+SELECT nearest(-10.2);
+-- An error in the middle of a scan, at the top and in a subtransaction.
+SELECT 1 / (id - 12) AS x FROM again ORDER BY e <-> '[-10,1,0]' LIMIT 9;
+SELECT nearest(-10.2);
+BEGIN;
+SAVEPOINT s;
+SELECT 1 / (id - 12) AS x FROM again ORDER BY e <-> '[-10,1,0]' LIMIT 9;
+ROLLBACK TO s;
+SELECT nearest(-10.2);
+-- Several scans at once; one is gone before the other.
+DECLARE a CURSOR FOR SELECT id FROM again ORDER BY e <-> '[-100.2,1,0]';
+FETCH 2 FROM a;
+SAVEPOINT s;
+DECLARE b CURSOR FOR SELECT id FROM again ORDER BY e <-> '[-200.2,1,0]';
+FETCH 2 FROM b;
+SELECT nearest(-10.2);
+FETCH 2 FROM a;
+ROLLBACK TO s;
+SELECT nearest(-20.2);
+FETCH 2 FROM a;
+CLOSE a;
+SELECT nearest(-30.2);
+SELECT o.id, i.id AS other FROM again o,
+    LATERAL (SELECT id FROM again WHERE id <> o.id ORDER BY e <-> o.e, id LIMIT 1) i
+WHERE o.id IN (1, 300) ORDER BY o.e <-> '[0,1,0]', o.id;
+COMMIT;
+SELECT nearest(-40.2);
+RESET enable_sort;
+RESET enable_seqscan;
+DROP FUNCTION nearest;
+DROP TABLE again;

@@ -2,6 +2,7 @@
 #include "core/insert.h"
 #include "pg/am.h"
 #include "pg/attribute_columns.h"
+#include "pg/kept_state.h"
 #include "pg/options.h"
 
 namespace hnsw::pg {
@@ -33,60 +34,32 @@ InsertState *create_state(MemoryContext parent, Relation index, Relation heap) {
     return create_in_context<InsertState>(context, context, row, index, opened, ef);
 }
 
-// The state of the index last inserted into outlives the statement: single-row statements would
-// spend a tenth of their time on making it.  Whatever changes the index invalidates its relation
-// cache entry.
-struct Kept {
-    InsertState *state = nullptr;
-    Oid index = InvalidOid;
-    bool stale = false;   // the entry was invalidated since
-    bool busy = false;    // a statement uses it: others, such as a trigger's, have their own
-    bool inside = false;  // an insert has begun: still so when the statement ends means an error
-};
-Kept kept;
-
-void drop_kept() {
-    if (kept.state != nullptr)
-        MemoryContextDelete(kept.state->context);
-    kept = {};
-}
-
-void relation_changed(Datum, Oid relation) {
-    if (relation == kept.index || relation == InvalidOid)
-        kept.stale = true;
-}
+KeptState<InsertState> kept;
+bool unfinished = false;  // an insert with it has begun; at the statement's end: and has failed
 
 // Of the statement's memory context.
 void statement_ends(void *) {
-    kept.busy = false;
-    if (kept.inside)
-        drop_kept();
+    kept.give_back();
+    if (unfinished)
+        kept.drop();
+    unfinished = false;
 }
 
 InsertState *open_statement(Relation index, Relation heap, IndexInfo *info) {
-    static bool registered = false;
-    if (!registered) {
-        CacheRegisterRelcacheCallback(relation_changed, 0);
-        registered = true;
-    }
-    if (kept.busy)
+    if (kept.busy())
         return create_state(info->ii_Context, index, heap);
-    if (kept.stale || kept.index != RelationGetRelid(index))
-        drop_kept();
-    if (kept.state == nullptr) {
-        kept.index = RelationGetRelid(index);
-        InsertState *state = create_state(info->ii_Context, index, heap);
-        MemoryContextSetParent(state->context, TopMemoryContext);
-        kept.state = state;
+    InsertState *state = kept.take(RelationGetRelid(index));
+    if (state == nullptr) {
+        state = create_state(info->ii_Context, index, heap);
+        kept.keep(state);
     } else {
-        kept.state->opened->store.attach(index, heap);
+        state->opened->store.attach(index, heap);
     }
     auto *callback = static_cast<MemoryContextCallback *>(
         MemoryContextAlloc(info->ii_Context, sizeof(MemoryContextCallback)));
     callback->func = statement_ends;
     MemoryContextRegisterResetCallback(info->ii_Context, callback);
-    kept.busy = true;
-    return kept.state;
+    return state;
 }
 
 }  // namespace
@@ -102,13 +75,13 @@ bool am_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid, Rel
     void *copy;
     const float *value =
         isnull[0] ? nullptr : read_vector(values[0], state->opened->index.meta().dim, &copy);
-    if (state == kept.state)
-        kept.inside = true;
+    if (kept.holds(state))
+        unfinished = true;
     state->inserter.insert(
         value, {.block = ItemPointerGetBlockNumber(tid), .offset = ItemPointerGetOffsetNumber(tid)},
         state->attributes.keys_of(values, isnull));
-    if (state == kept.state)
-        kept.inside = false;
+    if (kept.holds(state))
+        unfinished = false;
     MemoryContextSwitchTo(caller);
     MemoryContextReset(state->row);
     return false;
@@ -119,7 +92,7 @@ void am_insert_cleanup(Relation, IndexInfo *info) {
     if (state == nullptr)
         return;
     info->ii_AmCache = nullptr;
-    if (state != kept.state)
+    if (!kept.holds(state))
         MemoryContextDelete(state->context);
 }
 

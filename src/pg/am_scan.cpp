@@ -7,6 +7,7 @@
 #include "pg/attribute_columns.h"
 #include "pg/filter_memo.h"
 #include "pg/heap_prefetch.h"
+#include "pg/kept_state.h"
 #include "pg/options.h"
 #include "pg/row_sorter.h"
 
@@ -14,7 +15,7 @@ namespace hnsw::pg {
 
 namespace {
 
-// One per index scan. Opened at the first amgettuple: plans often begin scans they never run.
+// What one index scan needs. Opened at the first amgettuple: plans often begin scans they never run.
 struct ScanState {
     ScanState(MemoryContext context, Relation index, Relation heap, OpenIndex *opened)
         : context(context),
@@ -25,7 +26,7 @@ struct ScanState {
           scan(opened->index, opened->core_context(), sorter),
           prefetch(heap) {}
 
-    MemoryContext context;  // everything here; kept over rescans
+    MemoryContext context;  // everything here
     MemoryContext keys;     // a child, of the conditions made from the scan keys of this rescan
     OpenIndex *opened;
     AttributeColumns attributes;
@@ -35,21 +36,63 @@ struct ScanState {
     HeapPrefetch prefetch;
 };
 
+// More is given back to the server when a scan ends.
+constexpr size_t kMostKept = size_t{1} << 20;
+
+KeptState<ScanState> kept;
+
+// Dies with the executor's memory; a scan that has not ended by then was stopped by an error.
+struct Loan {
+    MemoryContextCallback callback;
+    bool ended;
+};
+
 struct ScanOpaque {
     ScanState *state = nullptr;  // null: not opened yet
+    Loan *loan = nullptr;        // of what is kept; null: the state is the scan's own
     bool running = false;        // since the last amrescan
     ScanRequest request;
 };
 
 ScanOpaque &opaque_of(IndexScanDesc scan) { return *static_cast<ScanOpaque *>(scan->opaque); }
 
-ScanState *open_scan(IndexScanDesc scan) {
-    MemoryContext context = AllocSetContextCreate(GetMemoryChunkContext(scan->opaque), "hnsw scan",
-                                                  ALLOCSET_DEFAULT_SIZES);
+ScanState *create_state(IndexScanDesc scan, MemoryContext parent) {
+    MemoryContext context = AllocSetContextCreate(parent, "hnsw scan", ALLOCSET_DEFAULT_SIZES);
     OpenIndex *opened = OpenIndex::open(context, scan->indexRelation, scan->heapRelation,
                                         BufferStore::Purpose::kRead);
     return create_in_context<ScanState>(context, context, scan->indexRelation, scan->heapRelation,
                                         opened);
+}
+
+Loan *borrow(MemoryContext until) {
+    auto *loan = static_cast<Loan *>(MemoryContextAlloc(until, sizeof(Loan)));
+    loan->callback.arg = loan;
+    loan->callback.func = [](void *arg) {
+        if (!static_cast<Loan *>(arg)->ended)
+            kept.drop();
+    };
+    loan->ended = false;
+    MemoryContextRegisterResetCallback(until, &loan->callback);
+    return loan;
+}
+
+void open_scan(IndexScanDesc scan, ScanOpaque *opaque) {
+    MemoryContext context = GetMemoryChunkContext(opaque);
+    if (kept.busy()) {
+        opaque->state = create_state(scan, context);
+        return;
+    }
+    ScanState *state = kept.take(RelationGetRelid(scan->indexRelation));
+    if (state == nullptr) {
+        state = create_state(scan, context);
+        kept.keep(state);
+    } else {
+        state->opened->store.attach(scan->indexRelation, scan->heapRelation);
+        state->opened->stats = {};
+        state->prefetch = HeapPrefetch(scan->heapRelation);
+    }
+    opaque->loan = borrow(context);
+    opaque->state = state;
 }
 
 void start(IndexScanDesc scan, ScanOpaque &opaque) {
@@ -61,7 +104,7 @@ void start(IndexScanDesc scan, ScanOpaque &opaque) {
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("non-MVCC snapshots are not supported with hnsw")));
     if (opaque.state == nullptr)
-        opaque.state = open_scan(scan);
+        open_scan(scan, &opaque);
     ScanState &state = *opaque.state;
 
     const ScanKeyData &key = scan->orderByData[0];
@@ -120,6 +163,19 @@ void prefetch_rows(ScanState *state) {
     state->prefetch.look_ahead({rows, count});
 }
 
+void end_state(ScanOpaque *opaque) {
+    if (opaque->loan == nullptr) {
+        MemoryContextDelete(opaque->state->context);
+    } else {
+        opaque->loan->ended = true;
+        kept.give_back();
+        if (MemoryContextMemAllocated(opaque->state->context, true) > kMostKept)
+            kept.drop();
+    }
+    opaque->state = nullptr;
+    opaque->loan = nullptr;
+}
+
 }  // namespace
 
 IndexScanDesc am_begin_scan(Relation index, int nkeys, int norderbys) {
@@ -174,8 +230,7 @@ void am_end_scan(IndexScanDesc scan) {
     if (opaque.running)
         opaque.state->scan.flush_kills();
     opaque.state->sorter.end();
-    MemoryContextDelete(opaque.state->context);
-    opaque.state = nullptr;
+    end_state(&opaque);
 }
 
 void set_scan_request(IndexScanDesc scan, const ScanRequest &request) {

@@ -52,11 +52,11 @@ struct Value {
     uint32_t chunks;
     varlena *datum;
 
-    explicit Value(const varatt_external &toast)
+    Value(const varatt_external &toast, varlena *into)
         : id(toast.va_valueid),
           bytes(VARATT_EXTERNAL_GET_EXTSIZE(toast)),
           chunks((bytes + TOAST_MAX_CHUNK_SIZE - 1) / TOAST_MAX_CHUNK_SIZE),
-          datum(static_cast<varlena *>(palloc(bytes + VARHDRSZ))) {
+          datum(into) {
         SET_VARSIZE(datum, bytes + VARHDRSZ);
     }
 
@@ -128,16 +128,16 @@ bool fetch_by_index(Relation table, Snapshot snapshot, const Value &value, Place
 
 }  // namespace
 
-varlena *fetch_chunks(const varatt_external &toast) {
+bool fetch_chunks(const varatt_external &toast, varlena *datum) {
     if (VARATT_EXTERNAL_IS_COMPRESSED(toast))
-        return nullptr;
+        return false;
     // The lock stays, as that of the vector's table does: the next value's is free.
     Relation table = table_open(toast.va_toastrelid, AccessShareLock);
     if (table->rd_tableam != GetHeapamTableAmRoutine()) {
         table_close(table, NoLock);
-        return nullptr;
+        return false;
     }
-    const Value value(toast);
+    const Value value(toast, datum);
     const PlaceKey key = {toast.va_toastrelid, file_number_of(table), toast.va_valueid};
     ToastSnapshot snapshot;
     const Place *found = value.chunks <= kMaxChunks ? find_place(key, HASH_FIND) : nullptr;
@@ -154,10 +154,7 @@ varlena *fetch_chunks(const varatt_external &toast) {
             memcpy(find_place(key, HASH_ENTER)->tids, place.tids, sizeof place.tids);
     }
     table_close(table, NoLock);
-    if (whole)
-        return value.datum;
-    pfree(value.datum);
-    return nullptr;
+    return whole;
 }
 
 }  // namespace hnsw::pg

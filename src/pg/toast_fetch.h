@@ -7,8 +7,9 @@
 
 namespace hnsw::pg {
 
-// The value of `toast` in the current memory context. Null if it is compressed, its table is not a
-// heap, or anything is not as expected: detoast_attr() does it then, or says what is wrong.
-varlena *fetch_chunks(const varatt_external &toast);
+// Makes `datum`, room for the value of `toast` and its header, that value. False if it is compressed,
+// its table is not a heap, or anything is not as expected: detoast_attr() does it then, or says what is
+// wrong. May raise any error of reading a table.
+bool fetch_chunks(const varatt_external &toast, varlena *datum);
 
 }  // namespace hnsw::pg
