@@ -487,10 +487,15 @@ uint32_t EdgeAngles::most_redundant(const float *length, const uint8_t *const *c
     float worst_ratio = 1;
     for (uint32_t i = 1; i < n; i++) {
         kernels_.hamming_many(codes[i], codes, i, bits_, differing_.data());
+        const float *roots = roots_.data();
+        const float *cosines = cosines_.data();
+        const uint32_t *differing = differing_.data();
         float apart = length[i];
-        for (uint32_t j = 0; j < i; j++)
-            apart = std::min(
-                apart, length[i] + length[j] - roots_[i] * roots_[j] * cosines_[differing_[j]]);
+        for (uint32_t j = 0; j < i; j++) {
+            const float squared =
+                length[i] + length[j] - roots[i] * roots[j] * cosines[differing[j]];
+            apart = squared < apart ? squared : apart;
+        }
         const float ratio = length[i] / std::max(apart, FLT_MIN);
         if (apart < length[i] && ratio >= worst_ratio) {
             worst = i;
