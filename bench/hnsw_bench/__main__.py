@@ -33,6 +33,9 @@ def parse():
     parser.add_argument("--peer-dsn", help="a server here with an extension vector to compare with")
     parser.add_argument("--recall", action="store_true", help="only: recall beside hnswlib's")
     parser.add_argument("--scale", action="store_true", help="only: 500,000 rows beside 10,000")
+    parser.add_argument(
+        "--clusters", choices=scale_mode.GENERATORS, default="usual", help="what --scale generates"
+    )
     parser.add_argument("--filters", action="store_true", help="only: every way to filter")
     parser.add_argument(
         "--shares", type=shares, default=filters_mode.SHARES,

@@ -64,16 +64,15 @@ public:
 
 private:
     void insert_node(ArenaId id);
-    ArenaId greedy(const Anchor &anchor, ArenaId from, uint32_t layer);
-    ArenaId descend(const Anchor &anchor);
-    /* Fills beam_ (sorted) and seen_ (everything evaluated). */
-    void search(const Anchor &anchor, ArenaId self, ArenaId from, uint32_t layer, uint32_t ef);
+    void descend(const Anchor &anchor, ArenaId self, const Arena::Entry &entry, uint32_t to_layer);
+    /* From starts_: fills beam_ (sorted) and seen_ (everything evaluated). */
+    void search(const Anchor &anchor, ArenaId self, uint32_t layer, uint32_t ef);
     void expand(const Anchor &anchor, ArenaId id, uint32_t layer);
     uint32_t keep_seen(float bound);
     void prefetch_links_after(uint32_t at, uint32_t layer);
     uint32_t offer(Candidate c, uint32_t ef);
     void forget_seen();
-    void pool_from_search(bool with_far);
+    void pool_from_search();
 
     void set_links(ArenaId id, uint32_t layer, std::span<const ArenaId> ids);
     /* Adds the link from -> to, pruning if the list is full. */
@@ -113,6 +112,7 @@ private:
     std::pmr::vector<uint64_t> placed_bits_; /* connect(): the same; nodes are out of the cache */
     std::pmr::vector<Candidate> seen_;       /* evaluated by the search: the bits set in visited_ */
     std::pmr::vector<Candidate> beam_;
+    std::pmr::vector<Candidate> starts_; /* where the next search begins */
     std::pmr::vector<Candidate> pool_;
     std::pmr::vector<Candidate> list_; /* prune()'s pool */
     std::pmr::vector<ArenaId> fresh_;  /* expand(): neighbours not seen before */

@@ -23,19 +23,11 @@ bool BuildWorker::trim_some() {
     return run.begin < run.end;
 }
 
-/* Where a walk at layer 0 towards the anchor begins. */
-ArenaId BuildWorker::descend(const Anchor &anchor) {
-    const Arena::Entry entry = arena_.entry();
-    ArenaId from = entry.node;
-    for (uint32_t layer = entry.level; layer > 0; layer--)
-        from = greedy(anchor, from, layer);
-    return from;
-}
-
 std::span<const Candidate> BuildWorker::nearest(ArenaId self, uint32_t ef) {
     const Anchor anchor = metric_.anchor(self);
-    search(anchor, self, descend(anchor), 0, ef);
-    pool_from_search(false);
+    descend(anchor, self, arena_.entry(), 0);
+    search(anchor, self, 0, ef);
+    pool_from_search();
     forget_seen();
     return pool_;
 }

@@ -43,7 +43,8 @@ public:
         space_.prepare_from(arena_.sq8(self), &query_);
         beam_.reset(width, false);
         found_.clear();
-        beam_.push(0, arena_.entry().node);
+        const ArenaId start = descend();
+        beam_.push(space_.distance(query_, arena_.sq8(start)), start);
         Beam::Entry next;
         while (beam_.pop(&next))
             if (first_time(next.id))
@@ -56,6 +57,29 @@ public:
     }
 
 private:
+    /* The node of layer 1 that a greedy walk by exact distances ends at. */
+    ArenaId descend() const {
+        const Arena::Entry entry = arena_.entry();
+        ArenaId best = entry.node;
+        float least = space_.distance(query_, arena_.sq8(best));
+        for (uint32_t layer = entry.level; layer > 0; layer--) {
+            for (ArenaId from = kNoArenaNode; from != best;) {
+                from = best;
+                LinkList links = arena_.links(from, layer);
+                const uint32_t count = links.count->load(std::memory_order_relaxed);
+                for (uint32_t i = 0; i < count; i++) {
+                    const ArenaId to = links.ids[i].load(std::memory_order_relaxed);
+                    const float d = space_.distance(query_, arena_.sq8(to));
+                    if (d < least) {
+                        least = d;
+                        best = to;
+                    }
+                }
+            }
+        }
+        return best;
+    }
+
     bool first_time(ArenaId id) {
         uint64_t bit = uint64_t{1} << (id % 64);
         if ((expanded_[id / 64] & bit) != 0)

@@ -69,7 +69,7 @@ private:
  * first. The caller makes the metapage point to it. */
 BlockNo write_centre(const Index &index, const float *coordinates);
 
-/* The top layer of a node: floor(-ln(U) / ln(m)), U from the hash of its value, so that a rebuild
+/* The top layer of a node: floor(-ln(U) / ln(4m)), U from the hash of its value, so that a rebuild
  * gives the same layers (Malkov and Yashunin, arXiv 1603.09320, section 4). At most kMaxLevel. */
 uint32_t level_of(const uint8_t hash[16], uint32_t m);
 

@@ -112,7 +112,7 @@ struct Inserter::Impl {
     void build_tower(NodeId base, uint32_t level);
     bool join_equal(HeapTid tid);
     void add_first(NodeId *base, HeapTid tid);
-    void find_base(EntryPoint from);
+    void find_base();
     void choose(uint32_t slots);
     void fill_header(const RecordImage &image, uint32_t level);
     void fill_links(const RecordImage &image);
@@ -172,10 +172,10 @@ void Inserter::Impl::insert(const float *value, HeapTid tid) {
 
     /* Layer 0 first: an upper record names the record below it. */
     graph.begin(query);
-    EntryPoint from = graph.descend(0);
-    if (base != from.id || base == kNoNode) {
+    const std::span<const EntryPoint> starts = graph.descend(0);
+    if (base == kNoNode || starts.empty() || base != starts.front().id) {
         pool.clear(query.hash);
-        find_base(from);
+        find_base();
         if (base == kNoNode && join_equal(tid))
             return;
         choose(index.layouts().base.slots);
@@ -198,8 +198,8 @@ void Inserter::Impl::build_tower(NodeId base, uint32_t level) {
     for (uint32_t l = 1; l <= level; l++) {
         pool.clear(query.hash);
         if (l <= graph.entry_level()) {
-            EntryPoint start = graph.descend(l);
-            graph.search_upper(l, start, ef_construction, &pool);
+            graph.descend(l);
+            graph.search_upper(l, ef_construction, &pool);
         }
         choose(index.layouts().upper.slots);
         NodeId upper = add_upper(l, below);
@@ -250,8 +250,8 @@ void Inserter::Impl::add_first(NodeId *base, HeapTid tid) {
     set_entry(*base, kNoNode, 0);
 }
 
-void Inserter::Impl::find_base(EntryPoint from) {
-    graph.start_base(from, size_t{kCandidateWidth} * ef_construction, false, SIZE_MAX);
+void Inserter::Impl::find_base() {
+    graph.start_base(size_t{kCandidateWidth} * ef_construction, false, SIZE_MAX);
     graph.run_base(pool);
 }
 

@@ -33,7 +33,7 @@ struct MetaPage {
     uint16_t m;
     uint16_t ef_construction; /* as of CREATE INDEX; inserts use the current reloption */
     uint16_t base_slots;      /* neighbours a layer-0 record has room for, at most 2 * m */
-    uint16_t upper_slots;     /* the same above, m */
+    uint16_t upper_slots;     /* the same above; as many */
     uint16_t code_bits;
     uint64_t rotation_seed;
     uint32_t centre_count;       /* 1 or 2 */

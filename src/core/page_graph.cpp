@@ -3,13 +3,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace hnsw::core {
 
 namespace {
 
-/* Width of the beam in the upper layers: two, because estimates may mislead a single path. */
-constexpr size_t kDescentWidth = 2;
+/* Width of the beam in the upper layers. One would do for most data; where clusters are far apart, a
+ * search that enters the wrong one finds nothing, and the wider the fewer do. */
+constexpr size_t kDescentWidth = 4;
 
 /* Hops between two looks at the interrupt flag. */
 constexpr uint32_t kHopsPerPoll = 64;
@@ -19,27 +21,25 @@ constexpr size_t kUpperVisitedBudget = size_t{1} << 40;
 
 }  // namespace
 
-/* Remembers the nearest record it was shown, and where that node continues below. */
-struct PageGraph::Nearest final : RecordSink {
-    explicit Nearest(RecordSink *next_sink) : next(next_sink) {}
+/* Collects where the records shown continue in the layer below. */
+struct PageGraph::Below final : RecordSink {
+    Below(std::pmr::vector<EntryPoint> &starts_ref, RecordSink *next_sink)
+        : starts(starts_ref), next(next_sink) {}
 
     void visit(NodeId id, const RecordView &record, float distance) override {
-        if (best.id == kNoNode || distance < best.distance) {
-            best = {id, distance};
-            down = record.head().down;
-        }
+        starts.push_back({record.head().down, distance});
         if (next != nullptr)
             next->visit(id, record, distance);
     }
 
+    std::pmr::vector<EntryPoint> &starts;
     RecordSink *next;
-    EntryPoint best;
-    NodeId down = kNoNode;
 };
 
 PageGraph::PageGraph(Index &index, const Context &context)
     : index_(index),
       context_(context),
+      starts_(context.memory),
       beam_(context.memory),
       visited_(context.memory),
       seen_(context.memory),
@@ -62,48 +62,55 @@ void PageGraph::begin(const Query &query) {
     entry_ = {meta.entry_level > 0 ? meta.entry_upper : meta.entry_base, 0};
 }
 
-EntryPoint PageGraph::descend(uint32_t to_level) {
-    EntryPoint at = entry_;
+std::span<const EntryPoint> PageGraph::descend(uint32_t to_level) {
+    starts_.clear();
     if (entry_base_ == kNoNode)
-        return {};
+        return starts_;
+    starts_.push_back(entry_);
     for (uint32_t level = entry_level_; level > to_level; level--) {
-        Nearest nearest(nullptr);
-        EntryPoint found = search_upper(level, at, kDescentWidth, &nearest);
-        /* An upper record that has gone (recycled while we were on the way): layer 0 can be
+        search_upper(level, kDescentWidth, nullptr);
+        /* Upper records that have gone (recycled while we were on the way): layer 0 can be
          * entered at the entry node itself. */
-        if (found.id == kNoNode)
-            return {to_level == 0 ? entry_base_ : kNoNode, 0};
-        at = {nearest.down, nearest.best.distance};
+        if (starts_.empty()) {
+            if (to_level == 0)
+                starts_.push_back({entry_base_, 0});
+            break;
+        }
     }
-    return at;
+    return starts_;
 }
 
-EntryPoint PageGraph::search_upper(uint32_t level, EntryPoint from, size_t width,
-                                   RecordSink *sink) {
+void PageGraph::search_upper(uint32_t level, size_t width, RecordSink *sink) {
     visited_.reset(0, kUpperVisitedBudget);
     if (!index_.space().has_codes())
         seen_.reset(0, kUpperVisitedBudget);
-    Nearest nearest(sink);
     beam_.reset(width, false);
-    if (from.id == kNoNode)
-        return {};
-    float distance;
-    if (!index_.space().has_codes()) {
-        seen_.insert(from.id);
-        if (!evaluate(upper_, from.id, level, &distance))
-            return {};
-        from.distance = distance;
-    }
-    beam_.push(from.distance, from.id);
-    run(upper_, level, nearest, UINT64_MAX);
-    return nearest.best;
+    push_starts(upper_, level);
+    starts_.clear();
+    Below below(starts_, sink);
+    run(upper_, level, below, UINT64_MAX);
+    std::sort(starts_.begin(), starts_.end(),
+              [](const EntryPoint &a, const EntryPoint &b) { return a.distance < b.distance; });
 }
 
-void PageGraph::start_base(EntryPoint from, size_t width, bool keep_spilled,
-                           size_t visited_budget) {
+/* A start's distance is known from the layer above, where it was expanded; not that of the entry
+ * point, which is the only one then. */
+void PageGraph::push_starts(RecordRef &record, uint32_t level) {
+    for (EntryPoint &start : starts_) {
+        bool usable = true;
+        if (!index_.space().has_codes()) {
+            seen_.insert(start.id);
+            usable = evaluate(record, start.id, level, &start.distance);
+        }
+        if (usable)
+            beam_.push(start.distance, start.id);
+    }
+}
+
+void PageGraph::start_base(size_t width, bool keep_spilled, size_t visited_budget) {
     reset_visited(visited_budget);
     beam_.reset(width, keep_spilled);
-    start_ = from;
+    entered_ = false;
 }
 
 void PageGraph::reset_visited(size_t visited_budget) {
@@ -114,16 +121,8 @@ void PageGraph::reset_visited(size_t visited_budget) {
 }
 
 bool PageGraph::run_base(RecordSink &sink, uint64_t hops) {
-    if (start_.id != kNoNode) {
-        bool usable = true;
-        if (!index_.space().has_codes()) {
-            seen_.insert(start_.id);
-            usable = evaluate(base_, start_.id, 0, &start_.distance);
-        }
-        if (usable)
-            beam_.push(start_.distance, start_.id);
-        start_ = {};
-    }
+    if (!std::exchange(entered_, true))
+        push_starts(base_, 0);
     return run(base_, 0, sink, hops);
 }
 

@@ -1,5 +1,5 @@
 /*
- * Searching the graph over its pages: greedy descent through the upper layers, then a beam at
+ * Searching the graph over its pages: narrow beams through the upper layers, then a wide one at
  * layer 0.  One record read per hop; the neighbours' distances are estimated from the codes beside
  * their ids (L1 has no codes: there the neighbours' own vectors are read, as in plain HNSW).
  */
@@ -40,15 +40,17 @@ public:
     void begin(const Query &query);
     uint32_t entry_level() const { return entry_level_; }
 
-    /* Greedy descent from the top layer down to layer `to_level`; the result starts that layer
-     * (to_level 0: a base record). If `to_level` is above the graph's top, the entry point. */
-    EntryPoint descend(uint32_t to_level);
+    /* Goes from the top layer down to layer `to_level`, where the next search begins at the places
+     * returned, nearest first (to_level 0: base records); none if the graph is empty. If `to_level`
+     * is above the graph's top, the entry point. Valid until the next call. */
+    std::span<const EntryPoint> descend(uint32_t to_level);
 
-    /* Beam search in an upper layer from `from`; what it expanded goes to `sink`. */
-    EntryPoint search_upper(uint32_t level, EntryPoint from, size_t width, RecordSink *sink);
+    /* Beam search in an upper layer, to which descend() has led; what it expanded goes to `sink`. */
+    void search_upper(uint32_t level, size_t width, RecordSink *sink);
 
-    /* Layer 0: starts a beam of `width`, and goes on until it is expanded whole. */
-    void start_base(EntryPoint from, size_t width, bool keep_spilled, size_t visited_budget);
+    /* Layer 0, to which descend() has led: starts a beam of `width`, and goes on until it is expanded
+     * whole. */
+    void start_base(size_t width, bool keep_spilled, size_t visited_budget);
     /* Expands the beam until nothing in it waits, or `hops` records are expanded: then false. */
     bool run_base(RecordSink &sink, uint64_t hops = UINT64_MAX);
     /* Empties visited() and seen(), for a walk of layer 0. */
@@ -62,12 +64,13 @@ public:
     VisitedSet &seen() { return seen_; }
 
 private:
-    struct Nearest;
+    struct Below;
 
     bool expand(RecordRef &record, const Beam::Entry &entry, uint32_t level, RecordSink &sink);
     void expand_coded(RecordRef &record, NodeId id, RecordSink &sink);
     void expand_plain(RecordRef &record, const Beam::Entry &entry, RecordSink &sink);
     bool evaluate(RecordRef &record, NodeId id, uint32_t level, float *distance);
+    void push_starts(RecordRef &record, uint32_t level);
     bool run(RecordRef &record, uint32_t level, RecordSink &sink, uint64_t hops);
     bool knows_centre(const RecordView &record) const;
     void poll();
@@ -76,7 +79,8 @@ private:
     Context context_;
     const Query *query_ = nullptr;
     EntryPoint entry_;
-    EntryPoint start_; /* of layer 0, until run_base() took it */
+    std::pmr::vector<EntryPoint> starts_; /* where the next search begins */
+    bool entered_ = true;                 /* layer 0: the beam has taken them */
     NodeId entry_base_ = kNoNode;
     uint32_t entry_level_ = 0;
     Beam beam_;

@@ -58,9 +58,9 @@ IndexLayouts IndexLayouts::choose(uint32_t dim, uint32_t m, bool metric_has_code
     for (uint32_t fewer = slots; fewer * 100 >= slots * kMinSlotsPercent; fewer--) {
         RecordLayout tight = RecordLayout::make(padded, fewer, bits);
         if (tight.bytes <= kPayloadBytes && tight.per_page >= target)
-            return make(padded, fewer, m, bits);
+            return make(padded, fewer, fewer, bits);
     }
-    return make(padded, slots, m, bits);
+    return make(padded, slots, slots, bits);
 }
 
 void copy_slot(const RecordImage &to, uint32_t to_slot, const RecordView &from,

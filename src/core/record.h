@@ -82,7 +82,7 @@ struct RecordLayout {
  * and the table of sizes). `metric_has_codes` is false for L1. */
 struct IndexLayouts {
     RecordLayout base;
-    RecordLayout upper;
+    RecordLayout upper; /* choose() gives it as many slots */
 
     static IndexLayouts choose(uint32_t dim, uint32_t m, bool metric_has_codes);
     static IndexLayouts make(uint32_t padded_dim, uint32_t base_slots, uint32_t upper_slots,

@@ -63,9 +63,10 @@ void Scan::Impl::begin(const float *value) {
     } else if (options.strategy == Strategy::kExact) {
         graph.visited().reset(0, options.memory_limit);
         start_exact();
-    } else
-        graph.start_base(graph.descend(0), beam_width(options.ef), true,
-                         options.memory_limit / kVisitedShare);
+    } else {
+        graph.descend(0);
+        graph.start_base(beam_width(options.ef), true, options.memory_limit / kVisitedShare);
+    }
 }
 
 /* The width of the beam that does what ef_search promises. */

@@ -86,11 +86,11 @@ void Scan::Impl::begin_filtered() {
         graph.reset_visited(options.memory_limit / kVisitedShare);
         start_matching();
     } else if (forced() && first != Strategy::kPreFilter) {
-        const EntryPoint from = graph.descend(0);
+        const std::span<const EntryPoint> starts = graph.descend(0);
         graph.reset_visited(options.memory_limit / kVisitedShare);
         start_walk();
-        if (from.id != kNoNode)
-            walk.add_candidate(from.distance, from.id);
+        for (const EntryPoint &start : starts)
+            walk.add_candidate(start.distance, start.id);
     } else {
         start_beam();
     }
@@ -121,8 +121,8 @@ void Scan::Impl::start_beam() {
     const double exact_cost = report.choice.exact_cost;
     way = Way::kBeam;
     phase = Phase::kGraph;
-    graph.start_base(graph.descend(0), beam_width(options.ef), true,
-                     options.memory_limit / kVisitedShare);
+    graph.descend(0);
+    graph.start_base(beam_width(options.ef), true, options.memory_limit / kVisitedShare);
     if (report.choice.strategy != Strategy::kPreFilter) {
         report.choice = plan(Strategy::kPreFilter, facts());
         report.choice.exact_cost = exact_cost;

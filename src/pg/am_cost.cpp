@@ -16,7 +16,7 @@ namespace hnsw::pg {
 
 namespace {
 
-constexpr double kRecordsPerUpperLayer = 4;        // greedy descent
+constexpr double kRecordsPerUpperLayer = 4;        // a narrow beam
 constexpr uint32_t kHypotheticalDimensions = 384;  // of an index that only a planner hook knows
 constexpr double kDirectoryKeysPerPage = core::kPayloadBytes / sizeof(uint64_t);
 // Of a scan without an order. Not infinity, of which the planner would make NaN.

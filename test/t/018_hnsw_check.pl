@@ -29,7 +29,7 @@ $node->safe_psql('postgres', q{
     INSERT INTO items SELECT i, clustered_vector(64) FROM generate_series(1, 1500) i;
     INSERT INTO items SELECT 2000 + i, v FROM items, generate_series(1, 70) i WHERE id IN (3, 4);
     INSERT INTO items VALUES (3001, NULL), (3002, NULL);
-    CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 6, ef_construction = 24);
+    CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 4, ef_construction = 24);
     -- Free slots, some of them on a list.
     DELETE FROM items WHERE id BETWEEN 400 AND 500;
     VACUUM items;

@@ -231,7 +231,7 @@ std::vector<Damage> record_damages() {
         {"record_level", kError, [](Patient &p) { p.any_base().head().level = 31; }},
         {"record_generation", kError, [](Patient &p) { p.any_base().head().generation = 0; }},
         {"record_centre", kError, [](Patient &p) { p.any_base().head().centre = 200; }},
-        {"record_norm", kError, [](Patient &p) { p.any_base().head().norm *= 1.1f; }},
+        {"record_norm", kError, [](Patient &p) { p.any_base().head().norm += 1; }},
         {"record_error", kError,
          [](Patient &p) {
              RecordHeader &head = p.any_base().head();
