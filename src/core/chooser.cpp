@@ -19,7 +19,7 @@ constexpr double kNeighbours = 28;
 
 /* kPreFilter: matching nodes that the beam is to have, per ef, and records it reads for each node of
  * its width. */
-constexpr double kBeamMatches = 0.2;
+constexpr double kBeamMatches = 0.25;
 constexpr double kBeamReads = 0.85;
 
 /* What is known of all nodes weighs as much as so many nodes near the query. */

@@ -18,7 +18,7 @@ constexpr size_t kBeamMargin = 8;
 
 /* A search for rows that meet a condition has a beam so many times as wide: of the rows that are a
  * little farther than the nearest, a beam misses more. */
-constexpr double kFilteredWidth = 1.4;
+constexpr double kFilteredWidth = 1.5;
 
 /* Marks of dead rows are written when this many have gathered. */
 constexpr size_t kKillBatch = 256;

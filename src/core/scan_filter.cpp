@@ -252,8 +252,8 @@ void Scan::Impl::start_walk() {
 }
 
 /* Unless a strategy is forced, a walk that is dearer than was expected changes its ways, and one that
- * has cost as much as the pass over all matching nodes gives up: together they are never dearer than
- * twice the pass. */
+ * has cost as much as the pass over all matching nodes gives up: together they are never much dearer
+ * than twice the pass. */
 void Scan::Impl::run_walk() {
     const size_t bytes = options.memory_limit / kWalkShare;
     if (forced()) {
@@ -261,7 +261,7 @@ void Scan::Impl::run_walk() {
         return;
     }
     const double exact_cost = report.choice.exact_cost;
-    const auto limit = static_cast<uint64_t>(exact_cost / kTestingRead);
+    auto limit = static_cast<uint64_t>(exact_cost / kTestingRead);
     if (first_beam && report.choice.strategy == Strategy::kPenalised &&
         estimate.matching >= kConnectedShare * estimate.nodes) {
         const double patience =
@@ -277,6 +277,7 @@ void Scan::Impl::run_walk() {
         report.choice.reason = "rows that match are far from the query";
         report.changes_of_mind++;
         walk.change_to_filter_first(change.matches);
+        limit += walk.reads();
     }
     walk.run(*this, limit, bytes);
 }
