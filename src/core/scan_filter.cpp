@@ -62,9 +62,9 @@ void Scan::Impl::begin_filtered() {
     in_hand = {};
     gone = {};
     cover = FilterFacts{}.cover;
+    memo_number = options.memo == nullptr ? 0 : options.memo->number;
     if (!options.keep_filter) {
         map.begin(index.directory(), options.filter, options.memory_limit / kVisitedShare);
-        memo_number = options.memo == nullptr ? 0 : options.memo->number;
         if (remembers())
             estimate = {.nodes = options.memo->nodes,
                         .matching = static_cast<double>(options.memo->ids.size()),

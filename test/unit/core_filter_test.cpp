@@ -526,13 +526,14 @@ TEST(Chooser, Table) {
         {100, 0.5, 10, Strategy::kExact},
         {50e3, 0.1, 5000, Strategy::kExact},
         /* Nothing known of what is near the query. */
-        {50e3, 0.1, 10, Strategy::kPreFilter},
+        {50e3, 0.1, 10, Strategy::kPenalised},
         {50e3, 0.05, 10, Strategy::kPenalised},
         {50e3, 0.02, 10, Strategy::kExact},
-        {1e6, 0.03, 10, Strategy::kPreFilter},
+        {1e6, 0.03, 10, Strategy::kPenalised},
         {1e6, 0.01, 10, Strategy::kPenalised},
         /* As many match there as elsewhere. */
-        {50e3, 0.1, 10, Strategy::kPreFilter, 30, 3},
+        {50e3, 0.2, 10, Strategy::kPreFilter, 30, 6},
+        {50e3, 0.1, 10, Strategy::kPenalised, 30, 3},
         {50e3, 0.05, 10, Strategy::kPenalised, 40, 2},
         {50e3, 0.01, 10, Strategy::kExact, 30, 0},
         /* Many of them match. */
