@@ -14,7 +14,10 @@ HeapPrefetch::HeapPrefetch(Relation heap)
     : heap_(heap),
       idle_(heap == nullptr || heap->rd_tableam != GetHeapamTableAmRoutine() ||
             RelationUsesLocalBuffers(heap) ||
-            get_tablespace_io_concurrency(heap->rd_rel->reltablespace) == 0) {}
+            get_tablespace_io_concurrency(heap->rd_rel->reltablespace) == 0) {
+    if (!idle_)
+        blocks_ = RelationGetNumberOfBlocks(heap);
+}
 
 void HeapPrefetch::look_ahead(std::span<const core::HeapTid> rows) {
     Row next[kAhead];
@@ -32,6 +35,8 @@ void HeapPrefetch::look_ahead(std::span<const core::HeapTid> rows) {
 }
 
 void HeapPrefetch::ask_for_page(Row *row) {
+    if (row->tid.block >= blocks_)
+        return;
     row->buffer = PrefetchBuffer(heap_, MAIN_FORKNUM, row->tid.block).recent_buffer;
     if (row->buffer == InvalidBuffer)
         return;

@@ -34,6 +34,7 @@ private:
 
     Relation heap_;
     bool idle_;
+    BlockNumber blocks_ = 0;  // of the table, when the scan began: more would raise an error
     Row known_[kAhead];
 };
 
