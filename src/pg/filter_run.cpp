@@ -239,6 +239,12 @@ void begin_with_bitmap(FilterScanState *state, Strategy strategy, bool far = fal
                        walk_cost(state, matching, wanted_rows(state) + state->passed, far))
         strategy = Strategy::kExact;
     const char *reason = strategy == Strategy::kExact ? "few rows match" : "many rows match";
+    // The other walks would first look around where nothing matches.
+    if (strategy == Strategy::kAuto && far &&
+        matching >= core::kConnectedShare * state->plan.tuples) {
+        strategy = Strategy::kFilterFirst;
+        reason = "rows that match are far from the query";
+    }
     if (forced)
         reason = "hnsw.filter_strategy";
     if (strategy == Strategy::kExact && heap <= index)
