@@ -9,7 +9,7 @@ namespace hnsw::core {
 namespace {
 
 /* Costs are in record reads of an unfiltered walk, each with the estimates of all its neighbours. */
-constexpr double kExactRead = 0.09;        /* a record read for its own distance only, */
+constexpr double kExactRead = 0.18;        /* a record read for its own distance only, */
 constexpr double kExactDimension = 0.0002; /* and more for each dimension, */
 constexpr uint32_t kExactDimensions = 512; /* up to so many: then the links grow as well */
 constexpr double kDirectoryRead = 0.2;     /* a page of the directory tested whole */
