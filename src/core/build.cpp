@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/prefetch.h"
+
 namespace hnsw::core {
 
 namespace {
@@ -259,9 +261,7 @@ void BuildWorker::prefetch_links_after(uint32_t at, uint32_t layer) {
         return;
     const LinkList list = arena_.links(beam_[at].node, 0);
     __builtin_prefetch(list.count);
-    constexpr uint32_t kIdsPerLine = 64 / sizeof(ArenaId);
-    for (uint32_t i = 0; i < list.capacity; i += kIdsPerLine)
-        __builtin_prefetch(&list.ids[i]);
+    prefetch_lines(list.ids, list.capacity * sizeof(ArenaId));
 }
 
 void BuildWorker::forget_seen() {

@@ -5,6 +5,8 @@
 #include <cfloat>
 #include <cmath>
 
+#include "core/prefetch.h"
+
 namespace hnsw::core {
 
 namespace {
@@ -22,12 +24,6 @@ constexpr float kMaxScale = 1e14f;
 /* The kernels take four rows at a time. */
 constexpr uint32_t kRows = 4;
 constexpr uint32_t padded_rows(uint32_t n) { return (n + kRows - 1) / kRows * kRows; }
-
-/* All of a list's rows are wanted at once; the kernel asks for the next few alone. */
-void prefetch_row(const int8_t *row, uint32_t bytes) {
-    for (uint32_t at = 0; at < bytes; at += 64)
-        __builtin_prefetch(row + at);
-}
 
 }  // namespace
 
@@ -53,7 +49,8 @@ void ArenaMetric::many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, f
         const uint32_t batch = std::min(n - begin, kBatch);
         for (uint32_t i = 0; i < batch; i++) {
             rows[i] = arena_.vector(nodes[begin + i]);
-            prefetch_row(rows[i], dim_);
+            /* All are wanted at once; the kernel asks for the next few alone. */
+            prefetch_lines(rows[i], dim_);
         }
         if (l1_) {
             for (uint32_t i = 0; i < batch; i++)

@@ -6,6 +6,7 @@
 
 #include "core/build.h"
 #include "core/posting.h"
+#include "core/prefetch.h"
 #include "core/record_io.h"
 
 namespace hnsw::core {
@@ -205,9 +206,7 @@ void GraphWriter::encode_base(uint32_t i) {
         const ArenaId soon = arena_.written(i + 1);
         __builtin_prefetch(&arena_.node(soon));
         const LinkList links = arena_.links(soon, 0);
-        constexpr uint32_t kIdsPerLine = 64 / sizeof(ArenaId);
-        for (uint32_t at = 0; at < links.capacity; at += kIdsPerLine)
-            __builtin_prefetch(&links.ids[at]);
+        prefetch_lines(links.ids, links.capacity * sizeof(ArenaId));
     }
     encode(layouts_.base, arena_.written(i), 0);
 }
@@ -379,9 +378,7 @@ void encode_record(const Arena &arena, const Space &space, ArenaId id, uint32_t 
     for (uint32_t i = 0; i < head.count; i++) {
         if (i + kAhead < head.count) {
             const ArenaId soon = links.ids[i + kAhead].load(std::memory_order_relaxed);
-            const auto *bytes = reinterpret_cast<const std::byte *>(&arena.node(soon));
-            for (uint32_t at = 0; at < sizeof(ArenaNode) + record.layout->dim; at += 64)
-                __builtin_prefetch(bytes + at);
+            prefetch_lines(&arena.node(soon), sizeof(ArenaNode) + record.layout->dim);
         }
         space.encode_edge(record, arena.sq8(links.ids[i].load(std::memory_order_relaxed)), i);
     }

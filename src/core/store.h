@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "core/page.h"
+#include "core/prefetch.h"
 
 namespace hnsw::core {
 
@@ -27,10 +28,8 @@ struct DirectoryShape;
 
 /* Asks the processor for part of a page, at most what a record of one page takes. Reads nothing. */
 inline void prefetch_cache(const std::byte *page, uint32_t offset, uint32_t bytes) {
-    constexpr uint32_t kLine = 64;
     __builtin_prefetch(page + kPageSize - kPageTrailerBytes);
-    for (uint32_t at = offset; at < offset + bytes; at += kLine)
-        __builtin_prefetch(page + at);
+    prefetch_lines(page + offset, bytes);
 }
 
 inline constexpr uint32_t kMaxTxnPages = 4; /* generic WAL's limit per record */

@@ -1,12 +1,13 @@
 #include "pg/heap_prefetch.h"
 
+#include "core/prefetch.h"
+
 namespace hnsw::pg {
 
 namespace {
 
 // A tuple's header, and the first elements of its vector; the processor goes on by itself.
 constexpr int kTupleBytes = 256;
-constexpr int kLineBytes = 64;
 
 }  // namespace
 
@@ -54,8 +55,7 @@ void HeapPrefetch::ask_for_tuple(const Row &row) {
     const unsigned at = ItemIdGetOffset(PageGetItemId(page, row.tid.offset));
     if (at > BLCKSZ - kTupleBytes)
         return;
-    for (int line = 0; line < kTupleBytes; line += kLineBytes)
-        __builtin_prefetch(page + at + line);
+    core::prefetch_lines(page + at, kTupleBytes);
 }
 
 }  // namespace hnsw::pg

@@ -6,6 +6,8 @@
 // a chunk that names it is its.
 #include "pg/toast_fetch.h"
 
+#include "core/prefetch.h"
+
 namespace hnsw::pg {
 
 namespace {
@@ -92,7 +94,6 @@ bool has_block(Relation table, BlockNumber block) {
 
 // Asks for the chunk after the one in `slot`, if it is in the same page, while that is copied.
 void prefetch_chunk(TupleTableSlot *slot, const ItemPointerData &next) {
-    constexpr int kLineBytes = 64;
     const Buffer buffer = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->buffer;
     if (BufferGetBlockNumber(buffer) != ItemPointerGetBlockNumber(&next))
         return;
@@ -101,8 +102,8 @@ void prefetch_chunk(TupleTableSlot *slot, const ItemPointerData &next) {
     const ItemId item = PageGetItemId(page, ItemPointerGetOffsetNumber(&next));
     const unsigned at = ItemIdGetOffset(item);
     const unsigned end = std::min<unsigned>(at + ItemIdGetLength(item), BLCKSZ);
-    for (unsigned line = at; line < end; line += kLineBytes)
-        __builtin_prefetch(page + line);
+    if (at < end)
+        core::prefetch_lines(page + at, end - at);
 }
 
 bool fetch_from_places(Relation table, Snapshot snapshot, TupleTableSlot *slot, const Place &found,
