@@ -72,19 +72,6 @@ std::vector<double> limits(const std::string &file, core::Metric metric, const M
     return out;
 }
 
-class StoreSink final : public core::PageSink {
-public:
-    explicit StoreSink(core::MemStore &store) : store_(store) {}
-    void begin_run(core::BlockNo, core::BlockNo end) override { store_.grow(end); }
-    void put(core::BlockNo block, const std::byte *page) override {
-        std::copy_n(page, core::kPageSize, store_.raw(block));
-    }
-    void end_run(core::BlockNo, core::BlockNo) override {}
-
-private:
-    core::MemStore &store_;
-};
-
 /* Exact passes are not what is measured here: the sorter keeps rows in memory. */
 class VectorSorter final : public core::RowSorter {
 public:
@@ -307,7 +294,7 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
         arena, space, create, [] {}, memory);
     double t_measure = seconds_since(start);
     start = Clock::now();
-    StoreSink sink(store);
+    core::MemSink sink(store);
     in_threads([&] {
         core::GraphWriter writer(arena, space, create, centres.coordinates[0], sink, memory);
         while (writer.write_some()) {

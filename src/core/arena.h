@@ -66,11 +66,10 @@ struct alignas(64) ArenaNode {
     uint32_t tids;      /* newest piece of further rows, 0 = none */
     uint32_t tid_count; /* further rows */
     ArenaId next;       /* chain of the hash table; after connect() see Arena::written() */
-    ArenaId
-        parent; /* connect(): where the walk came from, kNoArenaNode = not reached; then the number of the node's first
-                           upper record */
-    uint32_t place; /* connect(): number in the order of writing */
-    uint32_t chunk; /* connect(): number of the node's first posting chunk */
+    ArenaId parent;     /* connect(): where the walk came from, kNoArenaNode = not reached; then
+                           the number of the node's first upper record */
+    uint32_t place;     /* connect(): number in the order of writing */
+    uint32_t chunk;     /* connect(): number of the node's first posting chunk */
 
     static constexpr uint8_t kDiscarded = 255; /* level of a node that lost a race against a twin */
     bool discarded() const { return level == kDiscarded; }

@@ -29,8 +29,8 @@ constexpr double kPrior = 8;
  * of any kind it covers ef. */
 struct WalkModel {
     double matches;
-    double reads; /* per matching node covered; where they are far, more: by the root of how
-                            * much rarer they are near the query, up to kFarthest */
+    double reads;          /* per matching node covered; where they are far, more: by the root of
+                            * how much rarer they are near the query, up to kFarthest */
     double reads_by_share; /* the same, over the share of nodes that match */
 };
 constexpr double kFarthest = 4;

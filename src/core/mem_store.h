@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <functional>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <shared_mutex>
 
+#include "core/build_write.h"
 #include "core/store.h"
 
 namespace hnsw::core {
@@ -69,6 +71,20 @@ private:
 
     std::shared_mutex grow_;
     std::deque<std::unique_ptr<Page>> pages_;
+};
+
+/* Where a build's pages go, by any number of threads. */
+class MemSink final : public PageSink {
+public:
+    explicit MemSink(MemStore &store) : store_(store) {}
+    void begin_run(BlockNo, BlockNo end) override { store_.grow(end); }
+    void put(BlockNo block, const std::byte *page) override {
+        std::copy_n(page, kPageSize, store_.raw(block));
+    }
+    void end_run(BlockNo, BlockNo) override {}
+
+private:
+    MemStore &store_;
 };
 
 }  // namespace hnsw::core

@@ -426,10 +426,13 @@ void Scan::Impl::read_matching(RecordRef &record) {
     ids.clear();
 }
 
-/* Whether the nodes that pass are known already. */
-bool Scan::Impl::remembers() const {
-    return memo_number != 0 && options.memo->number == memo_number && options.memo->complete;
+/* Whether options.memo is still about this scan's filter. */
+bool Scan::Impl::has_memo() const {
+    return memo_number != 0 && options.memo->number == memo_number;
 }
+
+/* Whether the nodes that pass are known already. */
+bool Scan::Impl::remembers() const { return has_memo() && options.memo->complete; }
 
 /* The next nodes that pass, into `ids`: from position *at of those remembered, or from directory page
  * *at and on. False: there are no more. */
@@ -447,7 +450,7 @@ bool Scan::Impl::next_batch(size_t *at, uint64_t *found) {
     while (*at < map.pages() && ids.size() < kExactBatch)
         map.matching_of(static_cast<uint32_t>((*at)++), ids);
     *found += ids.size();
-    if (memo_number == 0 || options.memo->number != memo_number)
+    if (!has_memo())
         return true;
     MatchMemo &memo = *options.memo;
     if (*found > MatchMemo::kMostNodes) {
@@ -492,7 +495,7 @@ void Scan::Impl::start_matching() {
             move_to_sorter();
         }
     }
-    if (memo_number != 0 && options.memo->number == memo_number)
+    if (has_memo())
         options.memo->complete = true;
     if (sorting) {
         move_to_sorter();

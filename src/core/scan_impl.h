@@ -99,6 +99,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     void start_walk();
     void run_walk();
     bool more_of_walk();
+    bool has_memo() const;
     bool remembers() const;
     void start_matching();
     bool next_batch(size_t *at, uint64_t *found);

@@ -17,19 +17,6 @@
 namespace hnsw::core::testing {
 namespace {
 
-class StoreSink final : public PageSink {
-public:
-    explicit StoreSink(MemStore &store) : store_(store) {}
-    void begin_run(BlockNo, BlockNo end) override { store_.grow(end); }
-    void put(BlockNo block, const std::byte *page) override {
-        std::copy_n(page, kPageSize, store_.raw(block));
-    }
-    void end_run(BlockNo, BlockNo) override {}
-
-private:
-    MemStore &store_;
-};
-
 constexpr std::byte kGuard{0xA5};
 
 /* An arena with guard bytes on both sides. */
@@ -125,7 +112,7 @@ std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vector
         arena, space, spec.create, [] {}, memory);
     EXPECT_EQ(factor == 0, spec.create.metric != Metric::kL1 && arena.node_count() < 1000);
     EXPECT_LE(factor, 2);
-    StoreSink sink(store);
+    MemSink sink(store);
     const float *written_centre = centres.coordinates[0];
     in_threads([&] {
         GraphWriter writer(arena, space, spec.create, written_centre, sink, memory);
