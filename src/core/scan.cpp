@@ -165,16 +165,23 @@ bool Scan::Impl::next(ScanRow *row) {
     }
 }
 
-size_t Scan::Impl::look_ahead(std::span<HeapTid, 2> out) const {
+size_t Scan::Impl::look_ahead(std::span<HeapTid, kLookAhead> out) const {
     if (phase != Phase::kGraph || results.empty())
         return 0;
+    /* Places in the heap whose parents have been taken. */
+    size_t open[kLookAhead + 1] = {0};
+    size_t opened = 1;
     size_t count = 0;
-    if (results[0].tid.tid().valid())
-        out[count++] = results[0].tid.tid();
-    if (results.size() > 1) {
-        const size_t second = results.size() > 2 && results[2].bound < results[1].bound ? 2 : 1;
-        if (results[second].tid.tid().valid())
-            out[count++] = results[second].tid.tid();
+    for (size_t taken = 0; taken < kLookAhead && opened > 0; taken++) {
+        size_t *nearest = std::min_element(open, open + opened, [&](size_t a, size_t b) {
+            return results[a].bound < results[b].bound;
+        });
+        const size_t at = *nearest;
+        *nearest = open[--opened];
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < results.size(); child++)
+            open[opened++] = child;
+        if (results[at].tid.tid().valid())
+            out[count++] = results[at].tid.tid();
     }
     return count;
 }
@@ -420,7 +427,7 @@ void Scan::begin(const float *value, const ScanOptions &options) {
 
 size_t Scan::peek(std::span<HeapTid> out) { return impl_->peek(out); }
 bool Scan::next(ScanRow *row) { return impl_->next(row); }
-size_t Scan::look_ahead(std::span<HeapTid, 2> out) const { return impl_->look_ahead(out); }
+size_t Scan::look_ahead(std::span<HeapTid, kLookAhead> out) const { return impl_->look_ahead(out); }
 void Scan::kill_last() { impl_->kill_last(); }
 void Scan::flush_kills() { impl_->flush_kills(); }
 const ScanReport &Scan::report() const { return impl_->report; }

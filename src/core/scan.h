@@ -85,9 +85,10 @@ public:
     size_t peek(std::span<HeapTid> out);
     /* Next row; false at the end. May poll(). */
     bool next(ScanRow *row);
-    /* The rows that next() will probably return next, if it need not search further: at most two, the
-     * nearer first. Returns their number. */
-    size_t look_ahead(std::span<HeapTid, 2> out) const;
+    static constexpr size_t kLookAhead = 3;
+    /* The rows that next() will probably return next, if it need not search further, the nearest first.
+     * Returns their number. */
+    size_t look_ahead(std::span<HeapTid, kLookAhead> out) const;
     /* The row last returned is dead to every snapshot: later scans may skip it. Batched; flushed
      * by begin() and the destructor of the caller's choosing. */
     void kill_last();

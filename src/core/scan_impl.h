@@ -60,7 +60,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     void begin(const float *value);
     size_t peek(std::span<HeapTid> out);
     bool next(ScanRow *row);
-    size_t look_ahead(std::span<HeapTid, 2> out) const;
+    size_t look_ahead(std::span<HeapTid, kLookAhead> out) const;
     void visit(NodeId id, const RecordView &record, float distance) override;
 
     bool next_of_graph(ScanRow *row);

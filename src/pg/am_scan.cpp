@@ -15,6 +15,9 @@ namespace hnsw::pg {
 
 namespace {
 
+// The column of the table that is indexed; 0: an expression.
+AttrNumber vector_column(Relation index) { return index->rd_index->indkey.values[0]; }
+
 // What one index scan needs. Opened at the first amgettuple: plans often begin scans they never run.
 struct ScanState {
     ScanState(MemoryContext context, Relation index, Relation heap, OpenIndex *opened)
@@ -24,7 +27,7 @@ struct ScanState {
           attributes(index),
           sorter(context),
           scan(opened->index, opened->core_context(), sorter),
-          prefetch(heap) {}
+          prefetch(heap, vector_column(index)) {}
 
     MemoryContext context;  // everything here
     MemoryContext keys;     // a child, of the conditions made from the scan keys of this rescan
@@ -89,7 +92,7 @@ void open_scan(IndexScanDesc scan, ScanOpaque *opaque) {
     } else {
         state->opened->store.attach(scan->indexRelation, scan->heapRelation);
         state->opened->stats = {};
-        state->prefetch = HeapPrefetch(scan->heapRelation);
+        state->prefetch = HeapPrefetch(scan->heapRelation, vector_column(scan->indexRelation));
     }
     opaque->loan = borrow(context);
     opaque->state = state;

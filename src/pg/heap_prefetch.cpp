@@ -1,18 +1,58 @@
 #include "pg/heap_prefetch.h"
 
 #include "core/prefetch.h"
+#include "pg/toast_fetch.h"
 
 namespace hnsw::pg {
 
 namespace {
 
 // A tuple's header, and the first elements of its vector; the processor goes on by itself.
-constexpr int kTupleBytes = 256;
+constexpr size_t kTupleBytes = 256;
+constexpr size_t kPointerBytes = offsetof(varattrib_1b_e, va_data) + sizeof(varatt_external);
+
+// Where the tuple of `tid` is in its page; 0 if nothing says so. The page may be another by now, or
+// change under our eyes.
+unsigned start_of(Page page, const core::HeapTid &tid) {
+    const unsigned at = ItemIdGetOffset(PageGetItemId(page, tid.offset));
+    return at < BLCKSZ ? at : 0;
+}
+
+// The TOAST pointer in column `number` of what may be the first kTupleBytes of a tuple. Null if there
+// is none, or it is not among them.
+const varattrib_1b_e *toast_pointer(const char *tuple, TupleDesc columns, AttrNumber number) {
+    const auto *header = reinterpret_cast<HeapTupleHeader>(const_cast<char *>(tuple));
+    const bool nulls = (header->t_infomask & HEAP_HASNULL) != 0;
+    if (number > HeapTupleHeaderGetNatts(header) || number > columns->natts)
+        return nullptr;
+    size_t at = header->t_hoff;
+    for (int i = 0; i < number; i++) {
+        const bool null = nulls && att_isnull(i, header->t_bits);
+        const bool wanted = i + 1 == number;
+        if (null && !wanted)
+            continue;
+        if (null || at + kPointerBytes > kTupleBytes)
+            return nullptr;
+        Form_pg_attribute column = TupleDescAttr(columns, i);
+        at = att_align_pointer(at, column->attalign, column->attlen, tuple + at);
+        if (at + kPointerBytes > kTupleBytes)
+            return nullptr;
+        const auto *pointer = reinterpret_cast<const varattrib_1b_e *>(tuple + at);
+        const bool external = column->attlen == -1 && VARATT_IS_EXTERNAL(pointer);
+        if (external && pointer->va_tag != VARTAG_ONDISK)
+            return nullptr;
+        if (wanted)
+            return external ? pointer : nullptr;
+        at = att_addlength_pointer(at, column->attlen, tuple + at);
+    }
+    return nullptr;
+}
 
 }  // namespace
 
-HeapPrefetch::HeapPrefetch(Relation heap)
+HeapPrefetch::HeapPrefetch(Relation heap, AttrNumber vector)
     : heap_(heap),
+      vector_(vector),
       idle_(heap == nullptr || heap->rd_tableam != GetHeapamTableAmRoutine() ||
             RelationUsesLocalBuffers(heap) ||
             get_tablespace_io_concurrency(heap->rd_rel->reltablespace) == 0) {
@@ -31,8 +71,10 @@ void HeapPrefetch::look_ahead(std::span<const core::HeapTid> rows) {
             ask_for_page(&next[i]);
     }
     std::copy_n(next, kAhead, known_);
+    if (rows.size() > 1)
+        ask_for_tuple(known_[1]);
     if (!rows.empty())
-        ask_for_tuple(known_[0]);
+        ask_for_vector(known_[0]);
 }
 
 void HeapPrefetch::ask_for_page(Row *row) {
@@ -47,15 +89,30 @@ void HeapPrefetch::ask_for_page(Row *row) {
     __builtin_prefetch(PageGetItemId(page, row->tid.offset));
 }
 
-// The page may be another by now, or change under our eyes: then other lines are asked for.
 void HeapPrefetch::ask_for_tuple(const Row &row) {
     if (row.buffer == InvalidBuffer)
         return;
     Page page = BufferGetPage(row.buffer);
-    const unsigned at = ItemIdGetOffset(PageGetItemId(page, row.tid.offset));
-    if (at > BLCKSZ - kTupleBytes)
+    const unsigned start = start_of(page, row.tid);
+    core::prefetch_lines(page + start, std::min<size_t>(kTupleBytes, BLCKSZ - start));
+}
+
+void HeapPrefetch::ask_for_vector(const Row &row) {
+    if (row.buffer == InvalidBuffer || vector_ == 0)
         return;
-    core::prefetch_lines(page + at, kTupleBytes);
+    Page page = BufferGetPage(row.buffer);
+    // Looked at in a copy, since the page may change meanwhile.
+    alignas(MAXIMUM_ALIGNOF) char tuple[kTupleBytes] = {};
+    const unsigned start = start_of(page, row.tid);
+    memcpy(tuple, page + start, std::min<size_t>(kTupleBytes, BLCKSZ - start));
+    const varattrib_1b_e *found = toast_pointer(tuple, RelationGetDescr(heap_), vector_);
+    if (found == nullptr) {
+        vector_ = 0;  // nor are the others out of line, most likely
+        return;
+    }
+    varatt_external toast;
+    VARATT_EXTERNAL_GET_POINTER(toast, found);
+    prefetch_chunks(toast);
 }
 
 }  // namespace hnsw::pg

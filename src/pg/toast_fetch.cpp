@@ -12,39 +12,56 @@ namespace hnsw::pg {
 
 namespace {
 
-// Vectors of more chunks always go by the index; at 1,536 dimensions there are four.
+// Values of more chunks or in more pages always go by the index; at 1,536 dimensions it is four
+// chunks in one page or two.
 constexpr uint32_t kMaxChunks = 8;
+constexpr uint32_t kMaxPages = 3;
 
-// Places remembered in a session, at about 100 bytes each; one more, and all are forgotten.
-constexpr long kMaxPlaces = 16384;
-
-struct PlaceKey {
+// Where a value's chunks were found.
+struct alignas(64) Place {
     Oid table;
-    FileNumber file;  // a rewritten table has another
     Oid value;
-};
+    FileNumber file;            // a rewritten table has another
+    uint16_t start;             // of the first chunk in its page
+    uint16_t rows[kMaxChunks];  // each chunk's line pointer in its page
+    uint8_t pages[kMaxChunks];  // and which of these it is
+    BlockNumber blocks[kMaxPages];
+    Buffer buffers[kMaxPages];  // where they were; may be invalid
 
-struct Place {
-    PlaceKey key;
-    ItemPointerData tids[kMaxChunks];
-};
-
-HTAB *places = nullptr;  // for the session
-
-Place *find_place(const PlaceKey &key, HASHACTION action) {
-    if (places != nullptr && action == HASH_ENTER && hash_get_num_entries(places) >= kMaxPlaces) {
-        hash_destroy(places);
-        places = nullptr;
+    // False: one page too many.
+    bool add(uint32_t number, const ItemPointerData &tid) {
+        const BlockNumber block = ItemPointerGetBlockNumber(&tid);
+        uint8_t page = number == 0 ? 0 : pages[number - 1];
+        if (number > 0 && blocks[page] != block)
+            page++;
+        if (page == kMaxPages)
+            return false;
+        blocks[page] = block;
+        pages[number] = page;
+        rows[number] = ItemPointerGetOffsetNumber(&tid);
+        return true;
     }
+};
+static_assert(sizeof(Place) == 64);
+
+// Places remembered in a session, a megabyte. Value ids come from a counter, so that those of a table
+// seldom share an entry.
+constexpr uint32_t kPlaces = 16384;
+
+Place *places = nullptr;
+
+// Where a value's place is, if it is remembered at all.
+Place *entry_of(const varatt_external &toast) {
     if (places == nullptr) {
-        if (action == HASH_FIND)
-            return nullptr;
-        HASHCTL control{};
-        control.keysize = sizeof(PlaceKey);
-        control.entrysize = sizeof(Place);
-        places = hash_create("hnsw toast places", 256, &control, HASH_ELEM | HASH_BLOBS);
+        constexpr size_t kLine = alignof(Place);
+        void *room = MemoryContextAllocZero(TopMemoryContext, kPlaces * sizeof(Place) + kLine);
+        places = reinterpret_cast<Place *>(TYPEALIGN(kLine, room));
     }
-    return static_cast<Place *>(hash_search(places, &key, action, nullptr));
+    return &places[(toast.va_valueid + toast.va_toastrelid * 0x9E3779B9u) % kPlaces];
+}
+
+bool is_of(const Place &place, const varatt_external &toast) {
+    return place.table == toast.va_toastrelid && place.value == toast.va_valueid;
 }
 
 // The value while its chunks come in.
@@ -62,14 +79,15 @@ struct Value {
         SET_VARSIZE(datum, bytes + VARHDRSZ);
     }
 
-    // Copies the row in `slot` to where it belongs. False: it is not chunk `number` of this value.
-    bool take(TupleTableSlot *slot, uint32_t number) const {
+    // Copies `row` of `table` to where it belongs. False: it is not chunk `number` of this value.
+    bool take(Relation table, HeapTuple row, uint32_t number) const {
         if (number >= chunks)
             return false;
+        TupleDesc columns = RelationGetDescr(table);
         bool null[3];
-        Datum owner = slot_getattr(slot, 1, &null[0]);
-        Datum place = slot_getattr(slot, 2, &null[1]);
-        Datum data = slot_getattr(slot, 3, &null[2]);
+        Datum owner = heap_getattr(row, 1, columns, &null[0]);
+        Datum place = heap_getattr(row, 2, columns, &null[1]);
+        Datum data = heap_getattr(row, 3, columns, &null[2]);
         if (null[0] || null[1] || null[2] || DatumGetObjectId(owner) != id ||
             DatumGetInt32(place) != static_cast<int32>(number))
             return false;
@@ -79,7 +97,8 @@ struct Value {
         if (VARATT_IS_EXTERNAL(chunk) || VARATT_IS_COMPRESSED(chunk) ||
             VARSIZE_ANY_EXHDR(chunk) != wanted)
             return false;
-        memcpy(VARDATA(datum) + from, VARDATA_ANY(chunk), wanted);
+        // Not memcpy: gcc makes a slow string instruction of it, knowing the largest size.
+        memmove(VARDATA(datum) + from, VARDATA_ANY(chunk), wanted);
         return true;
     }
 };
@@ -92,39 +111,62 @@ bool has_block(Relation table, BlockNumber block) {
            block < RelationGetNumberOfBlocks(table);
 }
 
-// Asks for the chunk after the one in `slot`, if it is in the same page, while that is copied.
-void prefetch_chunk(TupleTableSlot *slot, const ItemPointerData &next) {
-    const Buffer buffer = reinterpret_cast<BufferHeapTupleTableSlot *>(slot)->buffer;
-    if (BufferGetBlockNumber(buffer) != ItemPointerGetBlockNumber(&next))
-        return;
-    // What a pinned page has stays where it is.
-    Page page = BufferGetPage(buffer);
-    const ItemId item = PageGetItemId(page, ItemPointerGetOffsetNumber(&next));
-    const unsigned at = ItemIdGetOffset(item);
-    const unsigned end = std::min<unsigned>(at + ItemIdGetLength(item), BLCKSZ);
-    if (at < end)
-        core::prefetch_lines(page + at, end - at);
+// Where row `number` lies in `page`; 0 if nowhere.
+uint16_t start_of(Page page, OffsetNumber number) {
+    const uint16_t at = ItemIdGetOffset(PageGetItemId(page, number));
+    return at < BLCKSZ ? at : 0;
 }
 
-bool fetch_from_places(Relation table, Snapshot snapshot, TupleTableSlot *slot, const Place &found,
-                       const Value &value) {
-    IndexFetchTableData *fetch = table_index_fetch_begin(table);
-    bool whole = true;
-    for (uint32_t number = 0; whole && number < value.chunks; number++) {
-        ItemPointerData tid = found.tids[number];
-        bool again = false;
-        whole = has_block(table, ItemPointerGetBlockNumber(&tid)) &&
-                table_index_fetch_tuple(fetch, &tid, snapshot, slot, &again, nullptr);
-        if (whole && number + 1 < value.chunks)
-            prefetch_chunk(slot, found.tids[number + 1]);
-        whole = whole && value.take(slot, number);
+void prefetch_chunk(Page page, uint16_t start) {
+    core::prefetch_lines(page + start, std::min<size_t>(TOAST_MAX_CHUNK_SIZE, BLCKSZ - start));
+}
+
+// Pins and locks a page that has chunks, in *buffer if it is still there. InvalidBuffer: the table
+// has become shorter.
+Buffer lock_page(Relation table, BlockNumber block, Buffer *buffer) {
+    if (*buffer == InvalidBuffer || !read_recent_buffer(table, MAIN_FORKNUM, block, *buffer)) {
+        if (!has_block(table, block))
+            return InvalidBuffer;
+        *buffer = ReadBuffer(table, block);
     }
-    table_index_fetch_end(fetch);
-    return whole;
+    heap_page_prune_opt(table, *buffer);
+    LockBuffer(*buffer, BUFFER_LOCK_SHARE);
+    return *buffer;
 }
 
-// Sets place->tids.
-bool fetch_by_index(Relation table, Snapshot snapshot, const Value &value, Place *place) {
+bool fetch_from_place(Relation table, Snapshot snapshot, Place *place, const Value &value) {
+    Buffer locked = InvalidBuffer;
+    for (uint32_t number = 0; number < value.chunks; number++) {
+        const uint8_t at = place->pages[number];
+        const bool same_page = number > 0 && at == place->pages[number - 1];
+        if (!same_page) {
+            if (locked != InvalidBuffer)
+                UnlockReleaseBuffer(locked);
+            locked = lock_page(table, place->blocks[at], &place->buffers[at]);
+            if (locked == InvalidBuffer)
+                return false;
+        }
+        Page page = BufferGetPage(locked);
+        ItemPointerData tid;
+        ItemPointerSet(&tid, place->blocks[at], place->rows[number]);
+        HeapTupleData row;
+        bool found = heap_hot_search_buffer(&tid, table, locked, snapshot, &row, nullptr, true);
+        if (found && number + 1 < value.chunks && place->pages[number + 1] == at)
+            prefetch_chunk(page, start_of(page, place->rows[number + 1]));
+        if (!found || !value.take(table, &row, number)) {
+            UnlockReleaseBuffer(locked);
+            return false;
+        }
+        if (number == 0)
+            place->start = start_of(page, place->rows[0]);
+    }
+    UnlockReleaseBuffer(locked);
+    return true;
+}
+
+// Remembers the chunks in *place; *found: whether they all are.
+bool fetch_by_index(Relation table, Snapshot snapshot, const Value &value, Place *place,
+                    bool *found) {
     ScanKeyData key;
     ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value.id));
     Relation *indexes;
@@ -133,11 +175,10 @@ bool fetch_by_index(Relation table, Snapshot snapshot, const Value &value, Place
     SysScanDesc scan = systable_beginscan_ordered(table, indexes[valid], snapshot, 1, &key);
     uint32_t number = 0;
     bool whole = true;
-    while (whole && systable_getnext_ordered(scan, ForwardScanDirection) != nullptr) {
-        whole = value.take(scan->slot, number);
-        if (whole && number < kMaxChunks)
-            place->tids[number] = scan->slot->tts_tid;
-        number++;
+    for (HeapTuple row; whole && (row = systable_getnext_ordered(scan, ForwardScanDirection));
+         number++) {
+        whole = value.take(table, row, number);
+        *found = *found && whole && number < kMaxChunks && place->add(number, row->t_self);
     }
     systable_endscan_ordered(scan);
     toast_close_indexes(indexes, count, NoLock);
@@ -156,23 +197,33 @@ bool fetch_chunks(const varatt_external &toast, varlena *datum) {
         return false;
     }
     const Value value(toast, datum);
-    const PlaceKey key = {toast.va_toastrelid, file_number_of(table), toast.va_valueid};
     ToastSnapshot snapshot;
-    const Place *found = value.chunks <= kMaxChunks ? find_place(key, HASH_FIND) : nullptr;
-    bool whole = false;
-    if (found != nullptr) {
-        TupleTableSlot *slot = table_slot_create(table, nullptr);
-        whole = fetch_from_places(table, snapshot.get(), slot, *found, value);
-        ExecDropSingleTupleTableSlot(slot);
-    }
+    Place *place = entry_of(toast);
+    bool whole = is_of(*place, toast) && place->file == file_number_of(table) &&
+                 fetch_from_place(table, snapshot.get(), place, value);
     if (!whole) {
-        Place place{};
-        whole = fetch_by_index(table, snapshot.get(), value, &place);
-        if (whole && value.chunks <= kMaxChunks)
-            memcpy(find_place(key, HASH_ENTER)->tids, place.tids, sizeof place.tids);
+        Place now{};
+        now.table = toast.va_toastrelid;
+        now.value = toast.va_valueid;
+        now.file = file_number_of(table);
+        bool found = true;
+        whole = fetch_by_index(table, snapshot.get(), value, &now, &found);
+        if (whole && found)
+            *place = now;
     }
     table_close(table, NoLock);
     return whole;
+}
+
+void prefetch_chunks(const varatt_external &toast) {
+    const Place &place = *entry_of(toast);
+    const Buffer buffer = place.buffers[0];
+    if (!is_of(place, toast) || buffer == InvalidBuffer)
+        return;
+    __builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
+    Page page = BufferGetPage(buffer);
+    core::prefetch_lines(page, 2 * sizeof(PageHeaderData));
+    prefetch_chunk(page, place.start);
 }
 
 }  // namespace hnsw::pg

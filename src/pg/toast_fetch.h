@@ -12,4 +12,8 @@ namespace hnsw::pg {
 // wrong. May raise any error of reading a table.
 bool fetch_chunks(const varatt_external &toast, varlena *datum);
 
+// Asks the processor for what fetch_chunks() will read, if it was found before. `toast` may be anything;
+// nothing is pinned or locked, no page is read. Not for a temporary table.
+void prefetch_chunks(const varatt_external &toast);
+
 }  // namespace hnsw::pg
