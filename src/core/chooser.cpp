@@ -17,10 +17,11 @@ constexpr double kLookup = 0.01;           /* a node's row looked up in a TidSet
 constexpr double kEntryRead = 0.1;         /* a page of which one entry is tested */
 constexpr double kNeighbours = 28;
 
-/* kPreFilter: matching nodes that the beam is to have, per ef, and records it reads for each node of
- * its width. */
-constexpr double kBeamMatches = 0.25;
-constexpr double kBeamReads = 0.85;
+/* kPreFilter: matching nodes that the beam is to have, per ef (more if they are far from the query, up
+ * to so many times: there a beam misses more), and records it reads for each node of its width. */
+constexpr double kBeamMatches = 0.13;
+constexpr double kFarMatches = 2;
+constexpr double kBeamReads = 0.8;
 
 /* What is known of all nodes weighs as much as so many nodes near the query. */
 constexpr double kPrior = 8;
@@ -45,6 +46,9 @@ double share_of(const FilterFacts &facts) {
 double near_share(const FilterFacts &facts) {
     return (facts.matched + kPrior * share_of(facts)) / (facts.seen + kPrior);
 }
+
+/* How many times rarer nodes that match are near the query. */
+double rarity(const FilterFacts &facts) { return share_of(facts) / near_share(facts); }
 
 /* A directory page tested whole. */
 double page_cost(const FilterFacts &facts) {
@@ -74,9 +78,10 @@ uint32_t matches_for(const FilterFacts &facts, double per_ef) {
 
 Choice beam_plan(const FilterFacts &facts, Choice choice) {
     choice.strategy = Strategy::kPreFilter;
-    choice.matches = matches_for(facts, kBeamMatches);
+    choice.matches =
+        matches_for(facts, kBeamMatches * std::clamp(std::sqrt(rarity(facts)), 1.0, kFarMatches));
     const double width =
-        std::max<double>(facts.ef, choice.matches / near_share(facts) / facts.cover);
+        std::max<double>(facts.ef, choice.matches / near_share(facts) / facts.index.cover);
     choice.width = static_cast<uint32_t>(std::ceil(std::min(width, facts.nodes + 1)));
     const double reads = std::max(0.0, kBeamReads * choice.width - facts.reads);
     choice.expected_cost = reads + cost_of_tests(facts, reads);
@@ -90,9 +95,13 @@ Choice walk_plan(Strategy strategy, const WalkModel &model, const FilterFacts &f
     choice.width = facts.ef;
     choice.matches = matches_for(facts, model.matches);
     const double far =
-        model.reads_by_share == 0 ? std::min(std::sqrt(share_of(facts) / share), kFarthest) : 1;
-    const double reads = std::max<double>(
-        2.0 * choice.width, choice.matches * (model.reads + model.reads_by_share / share) * far);
+        model.reads_by_share == 0 ? std::clamp(std::sqrt(rarity(facts)), 1.0, kFarthest) : 1;
+    const double here =
+        strategy == Strategy::kPenalised ? facts.index.penalised : facts.index.filter_first;
+    const double reads =
+        std::max<double>(2.0 * choice.width, choice.matches * far * here *
+                                                 (model.reads + model.reads_by_share / share));
+    choice.reads = reads;
     choice.expected_cost = reads * kTestingRead + cost_of_tests(facts, reads * kNeighbours);
     return choice;
 }

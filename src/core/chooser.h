@@ -27,6 +27,13 @@ inline constexpr double kMatchesPerRow = 1.1;
  * unfiltered search. */
 inline constexpr double kTestingRead = 1.2;
 
+/* What filtered searches have shown of an index; the values here stand for one not searched yet. */
+struct Experience {
+    double cover = 0.35;     /* nodes a beam finds for sure, per node of its width */
+    double penalised = 1.3;  /* what this walk reads, over what its model says */
+    double filter_first = 1; /* the same of the other */
+};
+
 /* What the choice depends on. */
 struct FilterFacts {
     double nodes = 0;      /* in the graph */
@@ -35,7 +42,7 @@ struct FilterFacts {
     double seen = 0;       /* nodes near the query that a search has come to so far... */
     double matched = 0;    /* ...and of them, those that match */
     double reads = 0;      /* records it has read for them */
-    double cover = 0.45;   /* nodes a beam finds for sure, per node of its width */
+    Experience index;      /* of its searches */
     bool prefilter = true; /* nodes can be tested before their rows are fetched */
     bool in_set = false;   /* what is tested is whether their rows are in a TidSet */
     uint32_t k = 10;       /* rows wanted */
@@ -50,6 +57,7 @@ struct Choice {
     const char *reason = "";  /* for EXPLAIN: a short phrase, static */
     uint32_t width = 0;       /* nodes a walk covers before it may end, of any kind... */
     uint32_t matches = 0;     /* ...and nodes that match */
+    double reads = 0;         /* of a walk: records it is thought to read */
     double expected_cost = 0; /* still to come, in record reads of an unfiltered search */
     double exact_cost = 0;    /* the same of kExact */
 };

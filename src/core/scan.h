@@ -39,7 +39,8 @@ struct ScanOptions {
                                  about them still holds */
     Strategy strategy = Strategy::kAuto; /* kExact serves an empty filter too */
     MatchMemo *memo = nullptr; /* about `filter`, for the index as it is; outlives the scan */
-    uint32_t wanted = 0;       /* rows the caller will ask for (LIMIT); 0 = not known */
+    Experience *experience = nullptr; /* of this index, which the scan reads and adds to */
+    uint32_t wanted = 0;              /* rows the caller will ask for (LIMIT); 0 = not known */
 };
 
 /* What a filtered scan did, for EXPLAIN. */

@@ -54,6 +54,13 @@ constexpr double kSurprise = 2;
 /* Matching nodes whose records are read in one go. */
 constexpr size_t kExactBatch = 512;
 
+/* Limits of what is learnt of an index, and how much of it each new measurement is. */
+constexpr double kLeastCover = 0.1;
+constexpr double kMostCover = 1;
+constexpr double kLeastExcess = 0.7;
+constexpr double kMostExcess = 5;
+constexpr double kNews = 0.25;
+
 }  // namespace
 
 void Scan::Impl::begin_filtered() {
@@ -61,7 +68,8 @@ void Scan::Impl::begin_filtered() {
     shown = 0;
     in_hand = {};
     gone = {};
-    cover = FilterFacts{}.cover;
+    near = {};
+    known = options.experience == nullptr ? Experience{} : *options.experience;
     memo_number = options.memo == nullptr ? 0 : options.memo->number;
     if (!options.keep_filter) {
         map.begin(index.directory(), options.filter, options.memory_limit / kVisitedShare);
@@ -101,10 +109,10 @@ FilterFacts Scan::Impl::facts() const {
     return {.nodes = estimate.nodes,
             .matching = estimate.matching,
             .counted = estimate.counted,
-            .seen = in_hand.nodes + gone.nodes,
-            .matched = in_hand.matching + gone.matching,
+            .seen = near.nodes,
+            .matched = near.matching,
             .reads = shown,
-            .cover = cover,
+            .index = known,
             .in_set = options.filter.rows != nullptr,
             .k = std::max(wanted, static_cast<uint32_t>(target / kMatchesPerRow)),
             .ef = static_cast<uint32_t>(beam_width(options.ef)),
@@ -131,21 +139,27 @@ void Scan::Impl::start_beam() {
 }
 
 /* Counts the nodes in hand within a limit. */
-void Scan::Impl::count_in_hand(double limit) {
-    in_hand = {};
+Scan::Impl::Counts Scan::Impl::count_in_hand(double limit) {
+    Counts counts;
     for (const Result &result : results)
         if (result.bound <= limit) {
-            in_hand.nodes++;
-            in_hand.matching += map.passes(result.id);
+            counts.nodes++;
+            counts.matching += map.passes(result.id);
         }
+    return counts;
+}
+
+/* Counts all that the beam has come to. */
+void Scan::Impl::count_near() {
+    near = count_in_hand(std::numeric_limits<double>::infinity());
+    near.nodes += gone.nodes;
+    near.matching += gone.matching;
 }
 
 /* Whether the beam is still the best way to get `target` matching nodes. If not, the choice is made
  * anew, and begun. */
 bool Scan::Impl::beam_goes_on() {
-    if (forced())
-        return true;
-    Choice choice = choose(facts());
+    Choice choice = forced() ? plan(Strategy::kPreFilter, facts()) : choose(facts());
     const bool walks =
         choice.strategy == Strategy::kPenalised || choice.strategy == Strategy::kFilterFirst;
     if (walks && sampled < kSecondSample && !estimate.counted) {
@@ -155,7 +169,10 @@ bool Scan::Impl::beam_goes_on() {
         choice = choose(facts());
     }
     if (choice.strategy == Strategy::kPreFilter) {
+        if (forced())
+            choice.reason = report.choice.reason;
         report.choice = choice;
+        target = std::max<double>(target, choice.matches);
         return true;
     }
     report.choice = choice;
@@ -175,7 +192,7 @@ bool Scan::Impl::more_of_beam() {
         const double probe = std::clamp(kProbeOfExact * report.choice.exact_cost,
                                         kLeastProbe * width, kProbe * width);
         if (!forced() && !graph.run_base(*this, static_cast<uint64_t>(probe))) {
-            count_in_hand(std::numeric_limits<double>::infinity());
+            count_near();
             if (!beam_goes_on())
                 return false;
         }
@@ -188,10 +205,12 @@ bool Scan::Impl::more_of_beam() {
     for (;;) {
         graph.run_base(*this);
         horizon = index.space().operator_value(query, beam.bound());
-        count_in_hand(horizon);
+        in_hand = count_in_hand(horizon);
+        known.cover = std::max(in_hand.nodes + gone.nodes, 1.0) / static_cast<double>(beam.width());
+        learn(&Experience::cover, known.cover, kLeastCover, kMostCover);
         if (in_hand.matching + gone.matching >= target)
             break;
-        cover = std::max(in_hand.nodes + gone.nodes, 1.0) / static_cast<double>(beam.width());
+        count_near();
         if (!widen_beam())
             return false;
     }
@@ -260,26 +279,53 @@ void Scan::Impl::run_walk() {
         walk.run(*this, UINT64_MAX, bytes);
         return;
     }
-    const double exact_cost = report.choice.exact_cost;
+    auto run = [&](const Choice &begun, uint64_t limit) {
+        const uint64_t reads = walk.reads();
+        const uint64_t failed = walk.failed();
+        const bool ended = walk.run(*this, limit, bytes);
+        if (first_beam)
+            learn_from_walk(begun, walk.reads() - reads, walk.failed() - failed, ended);
+        return ended;
+    };
+    Choice begun = report.choice;
+    const double exact_cost = begun.exact_cost;
     auto limit = static_cast<uint64_t>(exact_cost / kTestingRead);
-    if (first_beam && report.choice.strategy == Strategy::kPenalised &&
+    if (first_beam && begun.strategy == Strategy::kPenalised &&
         estimate.matching >= kConnectedShare * estimate.nodes) {
-        const double patience =
-            std::min(report.choice.expected_cost * kPatience, exact_cost * kTrial);
-        if (walk.run(*this, static_cast<uint64_t>(patience / kTestingRead), bytes) || over_memory())
+        const double patience = std::min(begun.expected_cost * kPatience, exact_cost * kTrial);
+        if (run(begun, static_cast<uint64_t>(patience / kTestingRead)) || over_memory())
             return;
         FilterFacts now = facts();
         now.seen += static_cast<double>(walk.failed());
-        const Choice change = plan(Strategy::kFilterFirst, now);
-        if (change.expected_cost >= exact_cost)
+        begun = plan(Strategy::kFilterFirst, now);
+        if (begun.expected_cost >= exact_cost)
             return;
-        report.choice.strategy = change.strategy;
+        report.choice.strategy = begun.strategy;
         report.choice.reason = "rows that match are far from the query";
         report.changes_of_mind++;
-        walk.change_to_filter_first(change.matches);
+        walk.change_to_filter_first(begun.matches);
         limit += walk.reads();
     }
-    walk.run(*this, limit, bytes);
+    run(begun, limit);
+}
+
+/* Whoever keeps it from scan to scan gets a part of what is new. */
+void Scan::Impl::learn(double Experience::*what, double measured, double least, double most) {
+    if (options.experience == nullptr)
+        return;
+    double &known = options.experience->*what;
+    known += kNews * (std::clamp(measured, least, most) - known);
+}
+
+/* What a walk reads on this index: if it has come to its end, what it has read, and otherwise at least
+ * what it would read at the rate at which it has found matching nodes. */
+void Scan::Impl::learn_from_walk(const Choice &begun, uint64_t reads, uint64_t failed, bool ended) {
+    double excess = static_cast<double>(reads) / begun.reads;
+    if (!ended)
+        excess *= std::max(1.0, begun.matches / std::max(static_cast<double>(reads - failed), 1.0));
+    const auto what =
+        begun.strategy == Strategy::kPenalised ? &Experience::penalised : &Experience::filter_first;
+    learn(what, known.*what * excess, kLeastExcess, kMostExcess);
 }
 
 bool Scan::Impl::more_of_walk() {

@@ -50,6 +50,11 @@ struct Scan::Impl final : RecordSink, MatchSink {
         bool operator()(const Result &a, const Result &b) const { return a.bound > b.bound; }
     };
 
+    struct Counts {
+        double nodes = 0;
+        double matching = 0;
+    };
+
     struct Kill {
         NodeId id;
         uint32_t generation;
@@ -90,7 +95,8 @@ struct Scan::Impl final : RecordSink, MatchSink {
     bool forced() const;
     bool more_of_filtered();
     void start_beam();
-    void count_in_hand(double limit);
+    Counts count_in_hand(double limit);
+    void count_near();
     bool beam_goes_on();
     bool more_of_beam();
     bool widen_beam();
@@ -98,6 +104,8 @@ struct Scan::Impl final : RecordSink, MatchSink {
     void keep_matches(Take take);
     void start_walk();
     void run_walk();
+    void learn(double Experience::*what, double measured, double least, double most);
+    void learn_from_walk(const Choice &begun, uint64_t reads, uint64_t failed, bool ended);
     bool more_of_walk();
     bool has_memo() const;
     bool remembers() const;
@@ -143,13 +151,10 @@ struct Scan::Impl final : RecordSink, MatchSink {
     uint64_t memo_number = 0; /* of options.memo when the scan began; 0: it is of no use */
     double target = 0;        /* matching nodes the beam is to find, from the first */
     double shown = 0;         /* nodes the beam has expanded */
-    struct Counts {
-        double nodes = 0;
-        double matching = 0;
-    };
-    Counts in_hand;   /* of the beam's results, those within the horizon */
-    Counts gone;      /* results that have left, or were found to fail then */
-    double cover = 0; /* nodes within the horizon, per node of the beam's width */
+    Counts in_hand;           /* of the beam's results, those within the horizon */
+    Counts gone;              /* results that have left, or were found to fail then */
+    Counts near;              /* the nodes of in_hand and gone, and those beyond the horizon */
+    Experience known;
 
     /* Rows of the node being returned. */
     Result current{};

@@ -123,6 +123,7 @@ void start(IndexScanDesc scan, ScanOpaque &opaque) {
     options.filter.conditions = state.wanted.conditions;
     if (options.filter.rows == nullptr)
         options.memo = filter_memo(scan->indexRelation, options.filter.conditions);
+    options.experience = filter_experience(scan->indexRelation);
     MemoryContext caller = MemoryContextSwitchTo(state.context);
     void *copy = nullptr;
     const float *query = key.sk_flags & SK_ISNULL

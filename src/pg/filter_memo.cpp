@@ -11,6 +11,9 @@ namespace {
 // Longer lists are not compared.
 constexpr size_t kMostKeys = 64;
 
+// Indexes of which it is known how searches have gone.
+constexpr Oid kExperiences = 32;
+
 struct SessionMemo {
     explicit SessionMemo(MemoryContext context)
         : memory(context), matches(&memory), conditions(&memory), described(&memory) {}
@@ -69,6 +72,17 @@ core::MatchMemo *filter_memo(Relation index, std::span<const core::Condition> co
         std::swap(memo.conditions, memo.described);
     }
     return &memo.matches;
+}
+
+core::Experience *filter_experience(Relation index) {
+    static struct {
+        Oid index;
+        core::Experience experience;
+    } slots[kExperiences];
+    auto &slot = slots[RelationGetRelid(index) % kExperiences];
+    if (slot.index != RelationGetRelid(index))
+        slot = {.index = RelationGetRelid(index), .experience = {}};
+    return &slot.experience;
 }
 
 }  // namespace hnsw::pg

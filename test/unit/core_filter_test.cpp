@@ -526,15 +526,15 @@ TEST(Chooser, Table) {
         {100, 0.5, 10, Strategy::kExact},
         {50e3, 0.1, 5000, Strategy::kExact},
         /* Nothing known of what is near the query. */
-        {50e3, 0.1, 10, Strategy::kPenalised},
-        {50e3, 0.05, 10, Strategy::kPenalised},
+        {50e3, 0.1, 10, Strategy::kPreFilter},
+        {50e3, 0.05, 10, Strategy::kPreFilter},
         {50e3, 0.02, 10, Strategy::kExact},
-        {1e6, 0.03, 10, Strategy::kPenalised},
-        {1e6, 0.01, 10, Strategy::kPenalised},
+        {1e6, 0.03, 10, Strategy::kPreFilter},
+        {1e6, 0.01, 10, Strategy::kExact},
         /* As many match there as elsewhere. */
         {50e3, 0.2, 10, Strategy::kPreFilter, 30, 6},
-        {50e3, 0.1, 10, Strategy::kPenalised, 30, 3},
-        {50e3, 0.05, 10, Strategy::kPenalised, 40, 2},
+        {50e3, 0.1, 10, Strategy::kPreFilter, 30, 3},
+        {50e3, 0.05, 10, Strategy::kPreFilter, 40, 2},
         {50e3, 0.01, 10, Strategy::kExact, 30, 0},
         /* Many of them match. */
         {50e3, 0.03, 10, Strategy::kPreFilter, 30, 15},
@@ -543,10 +543,10 @@ TEST(Chooser, Table) {
         {50e3, 0.001, 10, Strategy::kExact, 30, 1},
         /* None of them does. */
         {50e3, 0.2, 10, Strategy::kPenalised, 60, 0},
-        {50e3, 0.1, 10, Strategy::kPenalised, 30, 0},
+        {50e3, 0.1, 10, Strategy::kExact, 30, 0},
         {50e3, 0.05, 10, Strategy::kExact, 30, 0},
         {50e3, 0.02, 10, Strategy::kExact, 30, 0},
-        {1e6, 0.1, 10, Strategy::kPenalised, 60, 0},
+        {1e6, 0.1, 10, Strategy::kFilterFirst, 60, 0},
         /* Nor does any of many more. */
         {1e6, 0.1, 10, Strategy::kFilterFirst, 2000, 0},
         {50e3, 0.1, 10, Strategy::kExact, 2000, 0},
@@ -559,7 +559,7 @@ TEST(Chooser, Table) {
         facts.seen = c.seen;
         facts.matched = c.matched;
         facts.reads = c.seen;
-        facts.ef = 54;
+        facts.ef = 98; /* ef_search 40, half as wide again, for codes with a beam factor of 1.5 */
         facts.dim = 384;
         facts.directory_pages = static_cast<uint32_t>(c.nodes / 400) + 1;
         const Choice choice = choose(facts);
@@ -571,6 +571,23 @@ TEST(Chooser, Table) {
         facts.prefilter = false;
         EXPECT_EQ(choose(facts).strategy, Strategy::kPostFilter);
     }
+}
+
+/* Walks that have turned out dearer than their models on this index are not begun again. */
+TEST(Chooser, LearnsFromWalks) {
+    FilterFacts facts;
+    facts.nodes = 50e3;
+    facts.matching = 10e3;
+    facts.seen = 60;
+    facts.reads = 60;
+    facts.ef = 98;
+    facts.dim = 384;
+    facts.directory_pages = 126;
+    EXPECT_EQ(choose(facts).strategy, Strategy::kPenalised);
+    facts.index.penalised = 4;
+    EXPECT_EQ(choose(facts).strategy, Strategy::kFilterFirst);
+    facts.index.filter_first = 4;
+    EXPECT_EQ(choose(facts).strategy, Strategy::kPreFilter);
 }
 
 }  // namespace
