@@ -27,7 +27,7 @@ struct ScanState {
           attributes(index),
           sorter(context),
           scan(opened->index, opened->core_context(), sorter),
-          prefetch(heap, vector_column(index)) {}
+          prefetch(context, heap, vector_column(index)) {}
 
     MemoryContext context;  // everything here
     MemoryContext keys;     // a child, of the conditions made from the scan keys of this rescan
@@ -92,7 +92,7 @@ void open_scan(IndexScanDesc scan, ScanOpaque *opaque) {
     } else {
         state->opened->store.attach(scan->indexRelation, scan->heapRelation);
         state->opened->stats = {};
-        state->prefetch = HeapPrefetch(scan->heapRelation, vector_column(scan->indexRelation));
+        state->prefetch.attach(scan->heapRelation, vector_column(scan->indexRelation));
     }
     opaque->loan = borrow(context);
     opaque->state = state;
@@ -159,9 +159,11 @@ void store_row(IndexScanDesc scan, const core::ScanRow &row) {
     index_store_float8_orderby_distances(scan, &type, &distance, true);
 }
 
-void prefetch_rows(ScanState *state) {
+// `row` is returned now.
+void prefetch_rows(IndexScanDesc scan, const core::ScanRow &row, ScanState *state) {
     if (state->prefetch.idle())
         return;
+    state->prefetch.pin_page(scan->xs_heapfetch, row.tid);
     core::HeapTid rows[HeapPrefetch::kAhead];
     const size_t count = state->scan.look_ahead(rows);
     state->prefetch.look_ahead({rows, count});
@@ -222,7 +224,7 @@ bool am_get_tuple(IndexScanDesc scan, ScanDirection) {
         return false;
     if (found) {
         store_row(scan, row);
-        prefetch_rows(opaque.state);
+        prefetch_rows(scan, row, opaque.state);
     }
     return found;
 }

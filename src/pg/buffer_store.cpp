@@ -1,6 +1,7 @@
 // Buffers and generic WAL behind core::PageStore.
 #include "pg/buffer_store.h"
 
+#include "pg/buffer_hints.h"
 #include "pg/page_log.h"
 
 namespace hnsw::pg {
@@ -31,38 +32,11 @@ std::byte *page_bytes(Buffer buffer) {
 
 uint64_t handle_of(Buffer buffer) { return static_cast<uint64_t>(static_cast<int64_t>(buffer)); }
 
-// Where blocks were last seen, by block number modulo the size. Only a hint: what a buffer holds is
-// checked when it is pinned.
-struct BufferHints {
-    static constexpr uint32_t kMaxEntries = 1 << 18;
-    // Every so many reads go the ordinary way: pinning by hint does not raise a buffer's usage
-    // count, and pages that every scan needs would be evicted.
-    static constexpr uint32_t kOrdinaryShare = 16;
-
-    uint32_t count;  // a power of two
-    Buffer entries[FLEXIBLE_ARRAY_MEMBER];
-
-    Buffer &at(BlockNumber block) { return entries[block & (count - 1)]; }
-};
-
-// Where pages are evicted all the time, usage counts are worth more than the lookup.  Measured on
-// 20,000 vectors of 128 dimensions: with buffers for half the index hints lower the hit rate from
-// 72 to 64 %, with buffers for all of it they save a quarter of a query's time.
-bool fits_in_buffers(Relation index) {
-    return RelationGetNumberOfBlocks(index) <= static_cast<BlockNumber>(NBuffers / 4 * 3);
-}
-
 // Looked up anew each time: an invalidation message frees it.
 BufferHints &hints_of(Relation index) {
-    if (index->rd_amcache == nullptr) {
-        uint32_t count =
-            pg_nextpower2_32(std::max<BlockNumber>(RelationGetNumberOfBlocks(index), 1));
-        count = std::min(count, BufferHints::kMaxEntries);
-        auto *hints = static_cast<BufferHints *>(MemoryContextAllocZero(
-            index->rd_indexcxt, offsetof(BufferHints, entries) + count * sizeof(Buffer)));
-        hints->count = count;
-        index->rd_amcache = hints;
-    }
+    if (index->rd_amcache == nullptr)
+        index->rd_amcache =
+            BufferHints::create(index->rd_indexcxt, RelationGetNumberOfBlocks(index));
     return *static_cast<BufferHints *>(index->rd_amcache);
 }
 
@@ -78,7 +52,8 @@ void BufferStore::attach(Relation index, Relation heap) {
     index_ = index;
     heap_ = heap;
     hinted_ = (purpose_ == Purpose::kRead || purpose_ == Purpose::kWrite) && strategy_ == nullptr &&
-              fork_ == MAIN_FORKNUM && !RelationUsesLocalBuffers(index) && fits_in_buffers(index);
+              fork_ == MAIN_FORKNUM && !RelationUsesLocalBuffers(index) &&
+              hints_pay(RelationGetNumberOfBlocks(index));
 }
 
 Buffer BufferStore::read(core::BlockNo block) {
@@ -88,8 +63,7 @@ Buffer BufferStore::read(core::BlockNo block) {
 
 Buffer BufferStore::read_hinted(core::BlockNo block) {
     const Buffer hint = hints_of(index_).at(block);
-    if (hint != InvalidBuffer && ++reads_ % BufferHints::kOrdinaryShare != 0 &&
-        read_recent_buffer(index_, fork_, block, hint))
+    if (pin_where_seen(index_, fork_, block, hint))
         return hint;
     Buffer buffer = ReadBufferExtended(index_, fork_, block, RBM_NORMAL, strategy_);
     // The read may have accepted an invalidation: the hints may be new ones.

@@ -68,7 +68,6 @@ private:
     BufferAccessStrategy strategy_;
     ForkNumber fork_;
     bool hinted_ = false;
-    uint32_t reads_ = 0;
 };
 
 }  // namespace hnsw::pg

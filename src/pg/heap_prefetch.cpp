@@ -50,14 +50,41 @@ const varattrib_1b_e *toast_pointer(const char *tuple, TupleDesc columns, AttrNu
 
 }  // namespace
 
-HeapPrefetch::HeapPrefetch(Relation heap, AttrNumber vector)
-    : heap_(heap),
-      vector_(vector),
-      idle_(heap == nullptr || heap->rd_tableam != GetHeapamTableAmRoutine() ||
+HeapPrefetch::HeapPrefetch(MemoryContext context, Relation heap, AttrNumber vector)
+    : context_(context) {
+    attach(heap, vector);
+}
+
+void HeapPrefetch::attach(Relation heap, AttrNumber vector) {
+    heap_ = heap;
+    vector_ = vector;
+    idle_ = heap == nullptr || heap->rd_tableam != GetHeapamTableAmRoutine() ||
             RelationUsesLocalBuffers(heap) ||
-            get_tablespace_io_concurrency(heap->rd_rel->reltablespace) == 0) {
-    if (!idle_)
-        blocks_ = RelationGetNumberOfBlocks(heap);
+            get_tablespace_io_concurrency(heap->rd_rel->reltablespace) == 0;
+    blocks_ = idle_ ? 0 : RelationGetNumberOfBlocks(heap);
+    hinted_ = hints_pay(blocks_);
+    if (!idle_ && hints_ == nullptr)
+        hints_ = BufferHints::create(context_, blocks_);
+    for (Row &row : known_)
+        row = {};
+}
+
+void HeapPrefetch::pin_page(IndexFetchTableData *fetch, const core::HeapTid &row) {
+    if (!hinted_ || fetch == nullptr)
+        return;
+    Buffer &pinned = reinterpret_cast<IndexFetchHeapData *>(fetch)->xs_cbuf;
+    if (pinned != InvalidBuffer && BufferGetBlockNumber(pinned) == row.block)
+        return;
+    Buffer &seen = hints_->at(row.block);
+    if (!pin_where_seen(heap_, MAIN_FORKNUM, row.block, seen)) {
+        seen = InvalidBuffer;
+        return;
+    }
+    if (pinned != InvalidBuffer)
+        ReleaseBuffer(pinned);
+    pinned = seen;
+    // As the fetch does with a page that it pins itself.
+    heap_page_prune_opt(heap_, pinned);
 }
 
 void HeapPrefetch::look_ahead(std::span<const core::HeapTid> rows) {
@@ -80,11 +107,14 @@ void HeapPrefetch::look_ahead(std::span<const core::HeapTid> rows) {
 void HeapPrefetch::ask_for_page(Row *row) {
     if (row->tid.block >= blocks_)
         return;
-    row->buffer = PrefetchBuffer(heap_, MAIN_FORKNUM, row->tid.block).recent_buffer;
-    if (row->buffer == InvalidBuffer)
+    Buffer &seen = hints_->at(row->tid.block);
+    if (seen == InvalidBuffer || !hinted_)
+        seen = PrefetchBuffer(heap_, MAIN_FORKNUM, row->tid.block).recent_buffer;
+    row->buffer = seen;
+    if (seen == InvalidBuffer)
         return;
-    __builtin_prefetch(GetBufferDescriptor(row->buffer - 1), 1);
-    Page page = BufferGetPage(row->buffer);
+    __builtin_prefetch(GetBufferDescriptor(seen - 1), 1);
+    Page page = BufferGetPage(seen);
     __builtin_prefetch(page);
     __builtin_prefetch(PageGetItemId(page, row->tid.offset));
 }

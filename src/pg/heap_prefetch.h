@@ -1,11 +1,11 @@
 // Brings the rows that an index scan will probably return next nearer: their table pages from disk if
 // they are not in buffers, and from memory into the processor's cache, while the executor is busy with
-// the row before. Nothing is pinned or locked, and nothing depends on what is read.  Called by
+// the row before. Nothing depends on what is read.  Called by
 // am_scan.cpp.
 #pragma once
 
 #include "core/ids.h"
-#include "pg/pg.h"
+#include "pg/buffer_hints.h"
 
 namespace hnsw::pg {
 
@@ -15,11 +15,17 @@ public:
     // the second the tuple itself, of the next its vector, if that is in the TOAST table.
     static constexpr size_t kAhead = 3;
 
-    // heap: the table scanned, vector: the number of its column, 0 = none. Idle if reading ahead is off
-    // (effective_io_concurrency) or the table is not a heap in shared buffers.
-    HeapPrefetch(Relation heap, AttrNumber vector);
+    // heap: the table scanned, vector: the number of its column, 0 = none. Remembers in `context`.
+    HeapPrefetch(MemoryContext context, Relation heap, AttrNumber vector);
 
+    // The same table opened anew, for the next scan.
+    void attach(Relation heap, AttrNumber vector);
+
+    // Reading ahead is off (effective_io_concurrency), or the table is not a heap in shared buffers.
     bool idle() const { return idle_; }
+    // For the row returned now: pins its page for the executor's fetch, if it is where it was. `fetch`
+    // is the scan's own.
+    void pin_page(IndexFetchTableData *fetch, const core::HeapTid &row);
     // The rows after the one returned now, the next first; at most kAhead.
     void look_ahead(std::span<const core::HeapTid> rows);
 
@@ -33,10 +39,13 @@ private:
     static void ask_for_tuple(const Row &row);
     void ask_for_vector(const Row &row);
 
+    MemoryContext context_;
+    BufferHints *hints_ = nullptr;
     Relation heap_;
     AttrNumber vector_;  // 0 also once one was found in its row
     bool idle_;
-    BlockNumber blocks_ = 0;  // of the table, when the scan began: more would raise an error
+    bool hinted_;
+    BlockNumber blocks_;  // of the table, when the scan began: more would raise an error
     Row known_[kAhead];
 };
 

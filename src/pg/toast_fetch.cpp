@@ -7,6 +7,7 @@
 #include "pg/toast_fetch.h"
 
 #include "core/prefetch.h"
+#include "pg/buffer_hints.h"
 
 namespace hnsw::pg {
 
@@ -103,12 +104,16 @@ struct Value {
     }
 };
 
-// A truncated table would raise an error.
-bool has_block(Relation table, BlockNumber block) {
-    // Never more than there are: whoever truncates it has everyone forget it.
+// The table's length when anyone last asked; never more than it is, since whoever truncates it has
+// everyone forget it. 0: not known.
+BlockNumber known_length(Relation table) {
     const BlockNumber known = RelationGetSmgr(table)->smgr_cached_nblocks[MAIN_FORKNUM];
-    return (known != InvalidBlockNumber && block < known) ||
-           block < RelationGetNumberOfBlocks(table);
+    return known == InvalidBlockNumber ? 0 : known;
+}
+
+// Reading beyond the end of a truncated table would raise an error.
+bool has_block(Relation table, BlockNumber block) {
+    return block < known_length(table) || block < RelationGetNumberOfBlocks(table);
 }
 
 // Where row `number` lies in `page`; 0 if nowhere.
@@ -124,7 +129,7 @@ void prefetch_chunk(Page page, uint16_t start) {
 // Pins and locks a page that has chunks, in *buffer if it is still there. InvalidBuffer: the table
 // has become shorter.
 Buffer lock_page(Relation table, BlockNumber block, Buffer *buffer) {
-    if (*buffer == InvalidBuffer || !read_recent_buffer(table, MAIN_FORKNUM, block, *buffer)) {
+    if (!hints_pay(known_length(table)) || !pin_where_seen(table, MAIN_FORKNUM, block, *buffer)) {
         if (!has_block(table, block))
             return InvalidBuffer;
         *buffer = ReadBuffer(table, block);
