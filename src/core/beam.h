@@ -75,12 +75,12 @@ public:
         return true;
     }
 
-    /* The candidate pop() would take next, for prefetching; kNoNode if none. */
-    NodeId peek() const {
+    /* The candidate pop() would take next; kNoNode, infinitely far, if none. */
+    Entry peek() const {
         for (size_t i = next_; i < entries_.size(); i++)
             if (entries_[i].id != kNoNode)
-                return entries_[i].id;
-        return kNoNode;
+                return entries_[i];
+        return {std::numeric_limits<float>::infinity(), kNoNode};
     }
 
     /* Makes the beam wider and takes up what had fallen out. */
@@ -115,7 +115,7 @@ public:
         spilled_.clear();
     }
 
-    bool exhausted() const { return spilled_.empty() && peek() == kNoNode; }
+    bool exhausted() const { return spilled_.empty() && peek().id == kNoNode; }
     size_t bytes() const { return (entries_.capacity() + spilled_.capacity()) * sizeof(Entry); }
 
 private:

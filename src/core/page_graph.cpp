@@ -127,12 +127,13 @@ bool PageGraph::run_base(RecordSink &sink, uint64_t hops) {
 }
 
 bool PageGraph::run(RecordRef &record, uint32_t level, RecordSink &sink, uint64_t hops) {
+    asked_for_[0] = asked_for_[1] = kNoNode;
     Beam::Entry entry;
     while (beam_.pop(&entry)) {
         if (!visited_.insert(entry.id))
             continue;
         /* Unless this hop finds a nearer one. */
-        record.prefetch(beam_.peek(), record.layout().bytes);
+        ask_for(record, beam_.peek().id);
         expand(record, entry, level, sink);
         poll();
         if (--hops == 0)
@@ -185,9 +186,31 @@ void PageGraph::expand_coded(RecordRef &record, NodeId id, RecordSink &sink) {
     record.release();
     /* A node may enter the beam once per neighbour that names it, each time with another
      * estimate; only its expansion is marked (SymphonyQG's rule, measured the best). */
-    for (uint32_t i = 0; i < n; i++)
-        if (estimates_[i] < beam_.bound() && !visited_.contains(ids_[i]))
+    const float bound = beam_.bound();
+    uint32_t found = 0;
+    uint32_t nearest = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (estimates_[i] < bound && !visited_.contains(ids_[i])) {
+            estimates_[found] = estimates_[i];
+            ids_[found] = ids_[i];
+            nearest = estimates_[found] < estimates_[nearest] ? found : nearest;
+            found++;
+        }
+    }
+    /* Asked for before the beam is put in order, which takes about as long. */
+    if (found > 0 && estimates_[nearest] < beam_.peek().distance)
+        ask_for(record, ids_[nearest]);
+    for (uint32_t i = 0; i < found; i++)
+        if (estimates_[i] < beam_.bound())
             beam_.push(estimates_[i], ids_[i]);
+}
+
+void PageGraph::ask_for(const RecordRef &record, NodeId id) {
+    if (id == asked_for_[0] || id == asked_for_[1])
+        return;
+    asked_for_[1] = asked_for_[0];
+    asked_for_[0] = id;
+    record.prefetch(id, record.layout().bytes);
 }
 
 /* Without codes every neighbour's own vector is read, once. */

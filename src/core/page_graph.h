@@ -68,6 +68,7 @@ private:
 
     bool expand(RecordRef &record, const Beam::Entry &entry, uint32_t level, RecordSink &sink);
     void expand_coded(RecordRef &record, NodeId id, RecordSink &sink);
+    void ask_for(const RecordRef &record, NodeId id);
     void expand_plain(RecordRef &record, const Beam::Entry &entry, RecordSink &sink);
     bool evaluate(RecordRef &record, NodeId id, uint32_t level, float *distance);
     void push_starts(RecordRef &record, uint32_t level);
@@ -92,6 +93,7 @@ private:
     RecordRef neighbour_upper_;
     std::pmr::vector<NodeId> ids_;
     std::pmr::vector<float> estimates_;
+    NodeId asked_for_[2]; /* records prefetched last, by this run */
     uint32_t until_poll_ = 0;
 };
 
