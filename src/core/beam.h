@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <memory_resource>
 #include <vector>
 
 #include "core/ids.h"
+#include "core/sorted_place.h"
 
 namespace hnsw::core {
 
@@ -29,7 +31,7 @@ public:
         width_ = width;
         keep_spilled_ = keep_spilled;
         entries_.clear();
-        entries_.reserve(width + 1);
+        entries_.reserve(width);
         spilled_.clear();
         next_ = 0;
         bound_ = std::numeric_limits<float>::infinity();
@@ -45,21 +47,19 @@ public:
                 spilled_.push_back({distance, id});
             return;
         }
-        /* Without branches, of which half would be mispredicted. */
-        const Entry *at = entries_.data();
-        for (size_t n = entries_.size(); n > 0;) {
-            const size_t half = (n + 1) / 2;
-            at += at[half - 1].distance <= distance ? half : 0;
-            n -= half;
+        size_t last = entries_.size();
+        if (last < width_) {
+            entries_.resize(last + 1);
+        } else {
+            last--;
+            if (keep_spilled_ && entries_[last].id != kNoNode)
+                spilled_.push_back(entries_[last]);
         }
-        const auto position = static_cast<size_t>(at - entries_.data());
-        entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(position), {distance, id});
-        next_ = std::min(next_, position);
-        if (entries_.size() > width_) {
-            if (keep_spilled_ && entries_.back().id != kNoNode)
-                spilled_.push_back(entries_.back());
-            entries_.pop_back();
-        }
+        const size_t place = sorted_place(entries_.data(), last, distance);
+        Entry *at = entries_.data() + place;
+        std::memmove(at + 1, at, (last - place) * sizeof(Entry));
+        *at = {distance, id};
+        next_ = std::min(next_, place);
         if (entries_.size() == width_)
             bound_ = entries_.back().distance;
     }
@@ -87,7 +87,7 @@ public:
     void widen(size_t width) {
         width_ = width;
         bound_ = std::numeric_limits<float>::infinity();
-        entries_.reserve(width + 1);
+        entries_.reserve(width);
         size_t room = width > entries_.size() ? width - entries_.size() : 0;
         size_t taken = std::min(room, spilled_.size());
         auto nearer = [](const Entry &a, const Entry &b) { return a.distance < b.distance; };

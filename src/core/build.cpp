@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/prefetch.h"
+#include "core/sorted_place.h"
 
 namespace hnsw::core {
 
@@ -165,9 +166,7 @@ void BuildWorker::descend(const Anchor &anchor, ArenaId self, const Arena::Entry
     }
 }
 
-/* Puts a candidate into the sorted beam of at most `ef`; returns its place, or ef.  The search for it
- * takes no branches, which would be wrong half of the time, and compares with many at once instead of
- * waiting for one after the other. */
+/* Puts a candidate into the sorted beam of at most `ef`; returns its place, or ef. */
 uint32_t BuildWorker::offer(Candidate c, uint32_t ef) {
     auto n = static_cast<uint32_t>(beam_.size());
     if (n < ef)
@@ -177,13 +176,7 @@ uint32_t BuildWorker::offer(Candidate c, uint32_t ef) {
     else
         return ef;
     Candidate *beam = beam_.data();
-    constexpr uint32_t kStride = 16;
-    uint32_t place = 0;
-    for (uint32_t i = kStride - 1; i < n; i += kStride)
-        place += beam[i].distance <= c.distance ? kStride : 0;
-    const uint32_t end = std::min(place + kStride, n);
-    for (uint32_t i = place; i < end; i++)
-        place += beam[i].distance <= c.distance ? 1 : 0;
+    const auto place = static_cast<uint32_t>(sorted_place(beam, n, c.distance));
     std::memmove(&beam[place + 1], &beam[place], (n - place) * sizeof(Candidate));
     beam[place] = c;
     return place;
