@@ -60,7 +60,7 @@ def parse():
         many, few = filters_mode.QUERIES, filters_mode.QUICK_QUERIES
     arguments.queries = arguments.queries or (few if quick else many)
     arguments.rounds = arguments.rounds or (1 if quick else 3)
-    arguments.passes = 1 if quick else 2
+    arguments.passes, arguments.close_passes = (1, 2) if quick else (2, 6)
     arguments.efs = QUICK_EFS if quick else EFS
     arguments.block_queries = 50 if quick else 200
     return arguments

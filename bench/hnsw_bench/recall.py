@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 K = 10
+RECALLS = (0.95, 0.99)  # at which costs are compared
 SLACK = 1e-6  # distances closer than this part of each other are one
 
 

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from .recall import K
+from .recall import RECALLS, K
 
 OURS = "hnsw"
 WITHOUT_SERVER = "hnsw, no server"
 LIBRARY = "hnswlib"
-RECALLS = (0.95, 0.99)
 QUERY = "query, processor s"
 
 

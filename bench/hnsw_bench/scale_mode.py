@@ -2,11 +2,10 @@
 
 from . import datasets, libraries
 from .measure import Rounds, say
-from .recall import Truth, cost_at
+from .recall import RECALLS, Truth, cost_at
 from .results import Results
 
 FEW, MANY = 10_000, 500_000
-RECALLS = (0.95, 0.99)
 GENERATORS = {"usual": datasets.clustered, "hard": datasets.distant_clusters}
 BLOCKS, EF = "index blocks of a query", "hnswlib's ef"
 
