@@ -290,7 +290,7 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
     const uint32_t nodes = arena.counts().nodes;
     double t_connect = seconds_since(start);
     start = Clock::now();
-    float factor = core::measure_beam_factor(
+    const core::SearchWidths widths = core::measure_widths(
         arena, space, create, [] {}, memory);
     double t_measure = seconds_since(start);
     start = Clock::now();
@@ -301,17 +301,18 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
         }
     });
     core::GraphWriter(arena, space, create, centres.coordinates[0], sink, memory)
-        .write_rest(factor);
+        .write_rest(widths);
     double t_write = seconds_since(start);
     std::printf(
         "build %.2f s (processor %.2f): add %.2f, trim %.2f, connect %.2f, measure %.2f, write "
         "%.2f; "
         "%u nodes, %zu rows left over, arena %.1f MB (%zu bytes/node), index %.1f MB "
-        "(%.0f bytes/row), beam factor %.2f\n",
+        "(%.0f bytes/row), beam factor %.2f, way down %u wide\n",
         t_add + t_trim + t_connect + t_measure + t_write, cpu_seconds() - cpu, t_add, t_trim,
         t_connect, t_measure, t_write, nodes, left_over.load(), arena.used_bytes() / 1e6,
         nodes == 0 ? 0 : arena.used_bytes() / nodes, store.size() * 8192 / 1e6,
-        store.size() * 8192.0 / static_cast<double>(base.rows()), factor);
+        store.size() * 8192.0 / static_cast<double>(base.rows()),
+        static_cast<double>(widths.beam_factor), widths.descent_width);
     std::free(block);
 }
 

@@ -124,10 +124,4 @@ private:
     uint32_t placed_ = 0;
 };
 
-/* The number that ef_search is multiplied by so that beams ordered by estimates find what beams of
- * ef_search ordered by exact distances find (decision 11).  Measured on a sample of the rows; 0 if
- * they are too few to tell. */
-float measure_beam_factor(const Arena &arena, const Space &space, const CreateOptions &options,
-                          Poll poll, std::pmr::memory_resource *memory);
-
 }  // namespace hnsw::core

@@ -1,10 +1,11 @@
-/* How much wider a beam by estimates must be than one by exact distances. */
+/* How much wider a beam by estimates must be than one by exact distances; how wide the way down. */
+#include "core/build_measure.h"
+
 #include <algorithm>
 #include <cmath>
 #include <iterator>
 
 #include "core/beam.h"
-#include "core/build.h"
 #include "core/build_write.h"
 
 namespace hnsw::core {
@@ -16,68 +17,82 @@ constexpr uint32_t kFewest = 1000; /* nodes; fewer say nothing about the index t
 constexpr uint32_t kNeighbours = 10;
 constexpr uint32_t kEf = 40;       /* the width compared: the default of hnsw.ef_search */
 constexpr uint32_t kTruthEf = 200; /* what stands in for the true neighbours */
-constexpr double kTolerance = 0.002;
 constexpr float kFactors[] = {1, 1.1f, 1.2f, 1.35f, 1.5f, 1.75f, 2};
 
-/* The search of PageGraph in the arena, with records made up on the way; or the same with exact
- * distances in place of the estimates. */
+/* A search that goes astray is rare: more samples, but of few nodes not so many that a build notices. */
+constexpr uint32_t kDescentSample = 256;
+constexpr uint32_t kDescentStride = 64;
+constexpr uint16_t kWidths[] = {1, 2, 4, 8, 16};
+constexpr double kAstrayTolerance =
+    0.02; /* real queries go astray half as often or less: see hidden */
+
+/* The search of PageGraph in the arena; the query is a node. */
 class SampleSearch {
 public:
-    SampleSearch(const Arena &arena, const Space &space, const RecordLayout &layout,
+    SampleSearch(const Arena &arena, const Space &space, const IndexLayouts &layouts,
                  std::pmr::memory_resource *memory)
         : arena_(arena),
           space_(space),
-          layout_(layout),
+          layouts_(layouts),
           query_(memory),
           beam_(memory),
+          starts_(memory),
           expanded_((arena.max_nodes() + 63) / 64, memory),
           touched_(memory),
-          record_(layout.bytes, memory),
-          estimates_(layout.slots, memory),
+          record_(std::max(layouts.base.bytes, layouts.upper.bytes), memory),
+          estimates_(std::max(layouts.base.slots, layouts.upper.slots), memory),
           found_(memory) {}
 
-    enum class By { kEstimate, kDistance };
-    /* Internal distances of what was expanded, nearest first, without the node itself. */
-    std::span<const float> run(ArenaId self, By by, size_t width) {
-        by_ = by;
+    enum class By {
+        kEstimate, /* with records made up on the way */
+        kDistance, /* with exact distances in place of the estimates */
+        kOnce, /* the same, and a node enters the beam once: plain HNSW, or that without codes */
+    };
+
+    /* `self` becomes the query, a node of layer 0 alone. `hidden`: hits() does not pass through it. */
+    void begin(ArenaId self, bool hidden) {
+        self_ = self;
+        hidden_ = hidden ? self : kNoArenaNode;
         space_.prepare_from(arena_.sq8(self), &query_);
+    }
+
+    /* Distance of the last of kNeighbours true neighbours, or a negative number: there are fewer. */
+    float limit(size_t width) {
+        starts_.assign(1, {0, self_});
+        run(0, By::kOnce, width);
+        return found_.size() < kNeighbours ? -1 : found_[kNeighbours - 1];
+    }
+
+    /* How many of kNeighbours rows within `limit` a search finds that goes down `descent_width` wide and
+     * is `width` wide at layer 0. */
+    uint32_t hits(By down, size_t descent_width, By by, size_t width, float limit) {
+        const Arena::Entry entry = arena_.entry();
+        starts_.assign(1, {space_.distance(query_, arena_.sq8(entry.node)), entry.node});
+        for (uint32_t layer = entry.level; layer > 0; layer--)
+            run(layer, down, descent_width);
+        run(0, by, width);
+        const auto end = found_.begin() + std::min<ptrdiff_t>(kNeighbours, std::ssize(found_));
+        return static_cast<uint32_t>(std::upper_bound(found_.begin(), end, limit) - found_.begin());
+    }
+
+private:
+    /* A search of one layer from starts_: found_, the distances of what was expanded, nearest first, and starts_ for the
+     * layer below. */
+    void run(uint32_t layer, By by, size_t width) {
         beam_.reset(width, false);
+        for (const Beam::Entry &start : starts_)
+            if (by != By::kOnce || first_time(start.id))
+                beam_.push(start.distance, start.id);
+        starts_.clear();
         found_.clear();
-        const ArenaId start = descend();
-        beam_.push(space_.distance(query_, arena_.sq8(start)), start);
         Beam::Entry next;
         while (beam_.pop(&next))
-            if (first_time(next.id))
-                expand(next.id, self);
+            if (by == By::kOnce || first_time(next.id))
+                expand(next.id, layer, by);
         for (ArenaId id : touched_)
             expanded_[id / 64] = 0;
         touched_.clear();
         std::sort(found_.begin(), found_.end());
-        return found_;
-    }
-
-private:
-    /* The node of layer 1 that a greedy walk by exact distances ends at. */
-    ArenaId descend() const {
-        const Arena::Entry entry = arena_.entry();
-        ArenaId best = entry.node;
-        float least = space_.distance(query_, arena_.sq8(best));
-        for (uint32_t layer = entry.level; layer > 0; layer--) {
-            for (ArenaId from = kNoArenaNode; from != best;) {
-                from = best;
-                LinkList links = arena_.links(from, layer);
-                const uint32_t count = links.count->load(std::memory_order_relaxed);
-                for (uint32_t i = 0; i < count; i++) {
-                    const ArenaId to = links.ids[i].load(std::memory_order_relaxed);
-                    const float d = space_.distance(query_, arena_.sq8(to));
-                    if (d < least) {
-                        least = d;
-                        best = to;
-                    }
-                }
-            }
-        }
-        return best;
     }
 
     bool first_time(ArenaId id) {
@@ -89,22 +104,27 @@ private:
         return true;
     }
 
-    void expand(ArenaId id, ArenaId self) {
+    void expand(ArenaId id, uint32_t layer, By by) {
         const float own = space_.distance(query_, arena_.sq8(id));
-        if (id != self)
+        if (layer > 0)
+            starts_.push_back({own, id});
+        else if (id != self_)
             found_.push_back(own);
-        LinkList links = arena_.links(id, 0);
+        LinkList links = arena_.links(id, layer);
         const uint32_t count = links.count->load(std::memory_order_relaxed);
-        if (by_ == By::kEstimate) {
+        if (by == By::kEstimate) {
             std::fill(record_.begin(), record_.end(), std::byte{0});
-            RecordImage image = {record_.data(), &layout_};
-            encode_record(arena_, space_, id, 0, image);
+            RecordImage image = {record_.data(), layer > 0 ? &layouts_.upper : &layouts_.base};
+            encode_record(arena_, space_, id, layer, image);
             space_.estimate(query_, image.view(), own, estimates_.data());
         }
         for (uint32_t i = 0; i < count; i++) {
             ArenaId to = links.ids[i].load(std::memory_order_relaxed);
-            float d =
-                by_ == By::kEstimate ? estimates_[i] : space_.distance(query_, arena_.sq8(to));
+            if (to == hidden_)
+                continue;
+            if (by == By::kOnce && !first_time(to))
+                continue;
+            float d = by == By::kEstimate ? estimates_[i] : space_.distance(query_, arena_.sq8(to));
             if (d < beam_.bound())
                 beam_.push(d, to);
         }
@@ -112,71 +132,106 @@ private:
 
     const Arena &arena_;
     const Space &space_;
-    const RecordLayout &layout_;
+    const IndexLayouts &layouts_;
     Query query_;
+    ArenaId self_ = kNoArenaNode;
+    ArenaId hidden_ = kNoArenaNode;
     Beam beam_;
+    std::pmr::vector<Beam::Entry> starts_;
     std::pmr::vector<uint64_t> expanded_;
     std::pmr::vector<ArenaId> touched_;
     std::pmr::vector<std::byte> record_;
     std::pmr::vector<float> estimates_;
     std::pmr::vector<float> found_;
-    By by_ = By::kEstimate;
 };
 
-}  // namespace
+using By = SampleSearch::By;
 
-float measure_beam_factor(const Arena &arena, const Space &space, const CreateOptions &options,
-                          Poll poll, std::pmr::memory_resource *memory) {
-    using By = SampleSearch::By;
-    const uint32_t nodes = arena.node_count();
-    if (!space.has_codes())
-        return 1;
-    if (nodes < kFewest)
-        return 0;
-    const IndexLayouts layouts = layouts_of(options);
-    SampleSearch search(arena, space, layouts.base, memory);
-    struct Sample {
-        ArenaId id;
-        float limit; /* distance of its last true neighbour */
-    };
+struct Sample {
+    ArenaId id;
+    float limit; /* distance of its last true neighbour */
+};
+
+/* Evenly strided nodes that are in layer 0 alone. */
+std::pmr::vector<Sample> take_sample(const Arena &arena, SampleSearch *search, uint32_t size,
+                                     size_t width, Poll poll, std::pmr::memory_resource *memory) {
     std::pmr::vector<Sample> sample(memory);
-    auto hits = [](std::span<const float> found, float limit) {
-        auto end = found.begin() + std::min<ptrdiff_t>(kNeighbours, std::ssize(found));
-        return std::upper_bound(found.begin(), end, limit) - found.begin();
-    };
-    ptrdiff_t enough = 0;
-    const uint32_t stride = nodes / kSample;
-    for (ArenaId id = 0; id < nodes; id += stride) {
+    const uint32_t nodes = arena.node_count();
+    for (ArenaId id = 0; id < nodes; id += std::max(1u, nodes / size)) {
         poll();
-        if (arena.node(id).discarded())
+        if (arena.node(id).level != 0) /* or discarded */
             continue;
-        std::span<const float> truth = search.run(id, By::kDistance, kTruthEf);
-        if (truth.size() < kNeighbours)
-            continue;
-        sample.push_back({id, truth[kNeighbours - 1]});
-        enough += hits(search.run(id, By::kDistance, kEf), sample.back().limit);
+        search->begin(id, false);
+        const float limit = search->limit(width);
+        if (limit >= 0)
+            sample.push_back({id, limit});
     }
-    enough -= static_cast<ptrdiff_t>(kTolerance * kNeighbours * static_cast<double>(sample.size()));
-    auto good = [&](float factor) {
-        const auto width = static_cast<size_t>(std::ceil(kEf * factor));
-        ptrdiff_t found = 0;
+    return sample;
+}
+
+uint16_t measure_descent(const Arena &arena, SampleSearch *search, By by, Poll poll,
+                         std::pmr::memory_resource *memory) {
+    const uint32_t size = std::min(kDescentSample, arena.node_count() / kDescentStride);
+    const std::pmr::vector<Sample> sample = take_sample(arena, search, size, kEf, poll, memory);
+    /* Searches that find none of the neighbours that a walk from the node itself finds. The node's own
+     * links must not show them the way: a query has none. */
+    auto astray = [&](By down, uint16_t width) {
+        uint32_t count = 0;
         for (const Sample &s : sample) {
             poll();
-            found += hits(search.run(s.id, By::kEstimate, width), s.limit);
+            search->begin(s.id, true);
+            count += search->hits(down, width, By::kOnce, kEf, s.limit) == 0;
         }
-        return found >= enough;
+        return count;
     };
+    const uint16_t widest = *(std::end(kWidths) - 1);
+    const double spare = kAstrayTolerance * static_cast<double>(sample.size());
+    const double few = astray(By::kOnce, widest) + std::max(1.0, spare);
+    return *std::find_if(std::begin(kWidths), std::end(kWidths) - 1,
+                         [&](uint16_t width) { return astray(by, width) <= few; });
+}
+
+float measure_beam(const Arena &arena, SampleSearch *search, uint16_t descent_width, Poll poll,
+                   std::pmr::memory_resource *memory) {
+    /* Links that a node has made redundant are missing around it, so that without it both searches
+     * would find too little. */
+    const std::pmr::vector<Sample> sample =
+        take_sample(arena, search, kSample, kTruthEf, poll, memory);
+    auto found = [&](By by, size_t width) {
+        uint32_t count = 0;
+        for (const Sample &s : sample) {
+            poll();
+            search->begin(s.id, false);
+            count += search->hits(by, descent_width, by, width, s.limit);
+        }
+        return count;
+    };
+    const uint32_t enough = found(By::kDistance, kEf);
     /* Wider beams find more: the smallest factor by bisection. */
     const float *first = std::begin(kFactors);
     const float *last = std::end(kFactors) - 1;
     while (first < last) {
         const float *middle = first + (last - first) / 2;
-        if (good(*middle))
+        if (found(By::kEstimate, static_cast<size_t>(std::ceil(kEf * *middle))) >= enough)
             last = middle;
         else
             first = middle + 1;
     }
     return *first;
+}
+
+}  // namespace
+
+SearchWidths measure_widths(const Arena &arena, const Space &space, const CreateOptions &options,
+                            Poll poll, std::pmr::memory_resource *memory) {
+    if (arena.node_count() < kFewest)
+        return {};
+    const IndexLayouts layouts = layouts_of(options);
+    SampleSearch search(arena, space, layouts, memory);
+    const By by = space.has_codes() ? By::kEstimate : By::kOnce;
+    const uint16_t descent_width = measure_descent(arena, &search, by, poll, memory);
+    return {space.has_codes() ? measure_beam(arena, &search, descent_width, poll, memory) : 1,
+            descent_width};
 }
 
 }  // namespace hnsw::core

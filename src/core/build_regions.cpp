@@ -172,9 +172,8 @@ void RegionBuild::build_region(Region &region, void *arena_memory, size_t arena_
         while (worker.trim_some())
             poll_();
         worker.connect();
-        if (beam_factor_ == 0)
-            beam_factor_ =
-                measure_beam_factor(arena, index_.space(), options_, poll_, context_.memory);
+        if (widths_.beam_factor == 0)
+            widths_ = measure_widths(arena, index_.space(), options_, poll_, context_.memory);
         write_region(region, arena);
     }
     spools_.destroy(region.homes);
@@ -383,8 +382,7 @@ void RegionBuild::set_meta() {
     PageTxn txn(index_.store());
     MetaPage &meta = meta_of(txn.modify(kMetaBlock));
     meta.entry_base = first_node_;
-    if (beam_factor_ != 0)
-        meta.beam_factor = beam_factor_;
+    widths_.store(&meta);
     txn.commit();
     index_.refresh();
 }

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "core/build.h"
+#include "core/build_measure.h"
 #include "core/context.h"
 #include "core/record_io.h"
 #include "core/regions.h"
@@ -116,7 +117,7 @@ private:
     Spool *lists_ = nullptr; /* lists of copies: a row's number and a record */
     Spool *left_over_ = nullptr;
     uint64_t left_over_rows_ = 0;
-    float beam_factor_ = 0;
+    SearchWidths widths_;
     NodeId first_node_ = kNoNode;
 
     /* merge(): the copy's record, the node's as it was, and their edges. */

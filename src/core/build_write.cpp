@@ -249,7 +249,7 @@ void GraphWriter::encode(const RecordLayout &layout, ArenaId id, uint32_t layer)
                               : kNoNode;
 }
 
-void GraphWriter::write_rest(float beam_factor) {
+void GraphWriter::write_rest(const SearchWidths &widths) {
     const BlockNo first = block_after(posting_page_);
     const BlockNo end = block_after(pages_);
     if (first < end) {
@@ -266,7 +266,7 @@ void GraphWriter::write_rest(float beam_factor) {
         out_.end_run(first, end);
     }
     out_.begin_run(kMetaBlock, kMetaBlock + 1);
-    write_meta(beam_factor);
+    write_meta(widths);
     out_.put(kMetaBlock, page_.data());
     out_.end_run(kMetaBlock, kMetaBlock + 1);
 }
@@ -336,15 +336,14 @@ void GraphWriter::write_outside(Arena::Outside which) {
     }
 }
 
-void GraphWriter::write_meta(float beam_factor) {
+void GraphWriter::write_meta(const SearchWidths &widths) {
     make_empty_meta(page_.data(), options_);
     MetaPage &meta = meta_of(page_.data());
     if (centre_ != nullptr) {
         meta.centre[0] = directory_.data_block(0);
         meta.centre_is_guess = 0;
     }
-    if (beam_factor != 0)
-        meta.beam_factor = beam_factor;
+    widths.store(&meta);
     const Arena::Entry entry = arena_.entry();
     if (!entry.none()) {
         meta.entry_base = base_id(entry.node);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/arena.h"
+#include "core/build_measure.h"
 #include "core/directory.h"
 #include "core/index.h"
 
@@ -43,8 +44,8 @@ public:
 
     /* Writes a run of pages. All share the work. False: none were left to take. */
     bool write_some();
-    /* Writes all other pages. By one, once; `beam_factor` 0: not known. */
-    void write_rest(float beam_factor);
+    /* Writes all other pages. By one, once. */
+    void write_rest(const SearchWidths &widths);
 
 private:
     /* Where records of a class lie: from data page `first` on. */
@@ -84,7 +85,7 @@ private:
     void write_chunks(ArenaId id);
     PostingChunk *chunk(uint32_t slot);
     void write_outside(Arena::Outside which);
-    void write_meta(float beam_factor);
+    void write_meta(const SearchWidths &widths);
 
     Arena &arena_;
     const Space &space_;

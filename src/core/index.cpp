@@ -20,14 +20,19 @@ constexpr uint32_t kFloatsPerPage = kPayloadBytes / sizeof(float);
 /* Of an index created empty: builds measure 1.2 (text, 384 dimensions) to 2 (SIFT). */
 constexpr float kDefaultBeamFactor = 1.75f;
 
+/* The same: one would do for most data; where clusters are far apart, a search that enters the wrong one
+ * finds nothing, and the wider the fewer do. */
+constexpr uint16_t kDefaultDescentWidth = 4;
+
 bool plausible(const MetaPage &meta) {
     bool metric_known = meta.metric >= Metric::kL2 && meta.metric <= Metric::kL1;
     return metric_known && meta.dim >= 1 && meta.dim <= kMaxDimensions && meta.m >= 2 &&
-           meta.m <= 100 && meta.base_slots >= 1 && meta.base_slots <= 2 * meta.m &&
-           meta.upper_slots >= 1 && meta.upper_slots <= 2 * meta.m && meta.code_bits % 64 == 0 &&
-           meta.code_bits <= padded_dim(meta.dim) && meta.centre_count >= 1 &&
-           meta.centre_count <= kMaxCentres && meta.entry_level <= kMaxLevel &&
-           meta.beam_factor >= 1 && meta.beam_factor <= 16 && meta.attributes <= kMaxAttributes;
+           meta.m <= 100 && meta.slots >= 1 && meta.slots <= 2 * meta.m &&
+           meta.descent_width >= 1 && meta.descent_width <= kMaxDescentWidth &&
+           meta.code_bits % 64 == 0 && meta.code_bits <= padded_dim(meta.dim) &&
+           meta.centre_count >= 1 && meta.centre_count <= kMaxCentres &&
+           meta.entry_level <= kMaxLevel && meta.beam_factor >= 1 && meta.beam_factor <= 16 &&
+           meta.attributes <= kMaxAttributes;
 }
 
 /* Reads a chain of kCentre pages into `out`, dim floats. */
@@ -68,8 +73,8 @@ void make_empty_meta(std::byte *page, const CreateOptions &options) {
         .metric = options.metric,
         .m = static_cast<uint16_t>(options.m),
         .ef_construction = static_cast<uint16_t>(options.ef_construction),
-        .base_slots = static_cast<uint16_t>(layouts.base.slots),
-        .upper_slots = static_cast<uint16_t>(layouts.upper.slots),
+        .slots = static_cast<uint16_t>(layouts.base.slots),
+        .descent_width = kDefaultDescentWidth,
         .code_bits = static_cast<uint16_t>(layouts.base.bits),
         .rotation_seed = options.rotation_seed,
         .centre_count = 1,
@@ -133,8 +138,7 @@ void Index::refresh() {
 }
 
 void Index::build_space() {
-    layouts_ = IndexLayouts::make(padded_dim(meta_.dim), meta_.base_slots, meta_.upper_slots,
-                                  meta_.code_bits);
+    layouts_ = IndexLayouts::make(padded_dim(meta_.dim), meta_.slots, meta_.code_bits);
     directory_ = DirectoryShape::make(meta_.attributes, layouts_.base.per_page);
     Space::Centres centres{.count = meta_.centre_count};
     std::pmr::vector<float> coordinates(size_t{meta_.centre_count} * meta_.dim, memory_);

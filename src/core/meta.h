@@ -17,6 +17,7 @@ inline constexpr uint32_t kFormatVersion = 1;
 inline constexpr uint32_t kMaxCentres = 2;
 inline constexpr uint32_t kMaxDimensions = 16000;
 inline constexpr uint32_t kMaxLevel = 32;
+inline constexpr uint32_t kMaxDescentWidth = 64;
 
 /* Head of a list of pages, and the page that new entries go to. */
 struct PageList {
@@ -32,8 +33,8 @@ struct MetaPage {
     Metric metric;
     uint16_t m;
     uint16_t ef_construction; /* as of CREATE INDEX; inserts use the current reloption */
-    uint16_t base_slots;      /* neighbours a layer-0 record has room for, at most 2 * m */
-    uint16_t upper_slots;     /* the same above; as many */
+    uint16_t slots;           /* neighbours a record has room for, at most 2 * m */
+    uint16_t descent_width;   /* of a search above layer 0 */
     uint16_t code_bits;
     uint64_t rotation_seed;
     uint32_t centre_count;       /* 1 or 2 */

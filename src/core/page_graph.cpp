@@ -9,10 +9,6 @@ namespace hnsw::core {
 
 namespace {
 
-/* Width of the beam in the upper layers. One would do for most data; where clusters are far apart, a
- * search that enters the wrong one finds nothing, and the wider the fewer do. */
-constexpr size_t kDescentWidth = 4;
-
 /* Hops between two looks at the interrupt flag. */
 constexpr uint32_t kHopsPerPoll = 64;
 
@@ -68,7 +64,7 @@ std::span<const EntryPoint> PageGraph::descend(uint32_t to_level) {
         return starts_;
     starts_.push_back(entry_);
     for (uint32_t level = entry_level_; level > to_level; level--) {
-        search_upper(level, kDescentWidth, nullptr);
+        search_upper(level, index_.meta().descent_width, nullptr);
         /* Upper records that have gone (recycled while we were on the way): layer 0 can be
          * entered at the entry node itself. */
         if (starts_.empty()) {

@@ -44,9 +44,9 @@ RecordLayout RecordLayout::make(uint32_t dim, uint32_t slots, uint32_t bits) {
     return l;
 }
 
-IndexLayouts IndexLayouts::make(uint32_t dim, uint32_t base_slots, uint32_t upper_slots,
-                                uint32_t bits) {
-    return {RecordLayout::make(dim, base_slots, bits), RecordLayout::make(dim, upper_slots, bits)};
+IndexLayouts IndexLayouts::make(uint32_t dim, uint32_t slots, uint32_t bits) {
+    const RecordLayout layout = RecordLayout::make(dim, slots, bits);
+    return {layout, layout};
 }
 
 IndexLayouts IndexLayouts::choose(uint32_t dim, uint32_t m, bool metric_has_codes) {
@@ -58,9 +58,9 @@ IndexLayouts IndexLayouts::choose(uint32_t dim, uint32_t m, bool metric_has_code
     for (uint32_t fewer = slots; fewer * 100 >= slots * kMinSlotsPercent; fewer--) {
         RecordLayout tight = RecordLayout::make(padded, fewer, bits);
         if (tight.bytes <= kPayloadBytes && tight.per_page >= target)
-            return make(padded, fewer, fewer, bits);
+            return make(padded, fewer, bits);
     }
-    return make(padded, slots, slots, bits);
+    return make(padded, slots, bits);
 }
 
 void copy_slot(const RecordImage &to, uint32_t to_slot, const RecordView &from,

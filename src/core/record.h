@@ -82,11 +82,10 @@ struct RecordLayout {
  * and the table of sizes). `metric_has_codes` is false for L1. */
 struct IndexLayouts {
     RecordLayout base;
-    RecordLayout upper; /* choose() gives it as many slots */
+    RecordLayout upper; /* the same */
 
     static IndexLayouts choose(uint32_t dim, uint32_t m, bool metric_has_codes);
-    static IndexLayouts make(uint32_t padded_dim, uint32_t base_slots, uint32_t upper_slots,
-                             uint32_t bits);
+    static IndexLayouts make(uint32_t padded_dim, uint32_t slots, uint32_t bits);
 };
 
 inline uint32_t padded_dim(uint32_t dim) { return (dim + 63) / 64 * 64; }

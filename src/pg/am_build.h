@@ -6,8 +6,8 @@
 // process waits with the row in its hands; the last one to arrive writes the graph out (kWriting)
 // and from then on (kPages) rows are inserted into the pages, and the leader logs all of them at the
 // end.  Most builds end in kMemory: when all rows are in, all processes trim the lists, the last one
-// to be done connects the graph, and all of them write pages and log them; the leader measures the
-// beam factor meanwhile, and writes the metapage when the workers are done.
+// to be done connects the graph, and all of them write pages and log them; the leader measures
+// the widths of searches meanwhile, and writes the metapage when the workers are done.
 //
 // A graph that the sample says will not fit into the memory allowed is built in regions instead, by one
 // process (am_build_regions.cpp); the stages then serve tables that turn out larger than expected.
@@ -110,7 +110,7 @@ private:
     void finish_together();
     void trim();
     void measure();
-    void write_pages(bool logged, std::optional<float> beam_factor = {});
+    void write_pages(bool logged, std::optional<core::SearchWidths> widths = {});
     void write_alone();
 
     BuildShared *shared_;
@@ -124,7 +124,7 @@ private:
     core::Space space_;
     core::BuildWorker worker_;
     core::Inserter *inserter_ = nullptr;  // from kPages on
-    std::optional<float> beam_factor_;
+    std::optional<core::SearchWidths> widths_;
     bool leader_ = false;
 };
 

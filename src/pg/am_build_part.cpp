@@ -222,28 +222,27 @@ void BuildPart::trim() {
 }
 
 void BuildPart::measure() {
-    beam_factor_ =
-        core::measure_beam_factor(arena_, space_, shared_->create, check_for_interrupts, &memory_);
+    widths_ = core::measure_widths(arena_, space_, shared_->create, check_for_interrupts, &memory_);
 }
 
-// Writes as much as others leave, and what only one can write if the beam factor is given.
-void BuildPart::write_pages(bool logged, std::optional<float> beam_factor) {
+// Writes as much as others leave, and what only one can write if the widths are given.
+void BuildPart::write_pages(bool logged, std::optional<core::SearchWidths> widths) {
     report_phase(leader_, kPhaseWriting);
     ForkSink sink(index_, logged);
     core::GraphWriter writer(arena_, space_, shared_->create,
                              shared_->has_centre ? shared_->centre() : nullptr, sink, &memory_);
     while (writer.write_some()) {
     }
-    if (beam_factor)
-        writer.write_rest(*beam_factor);
+    if (widths)
+        writer.write_rest(*widths);
 }
 
 void BuildPart::finish() {
     if (stage() != BuildStage::kMemory)
         return;
-    if (!beam_factor_)
+    if (!widths_)
         measure();
-    write_pages(true, beam_factor_);
+    write_pages(true, widths_);
 }
 
 // The arena is full: everyone else waits.
@@ -251,7 +250,7 @@ void BuildPart::write_alone() {
     trim();
     worker_.connect();
     measure();
-    write_pages(false, beam_factor_);
+    write_pages(false, widths_);
     report_phase(leader_, kPhaseLoading);
 }
 

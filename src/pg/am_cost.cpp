@@ -16,7 +16,7 @@ namespace hnsw::pg {
 
 namespace {
 
-constexpr double kRecordsPerUpperLayer = 4;        // a narrow beam
+constexpr double kRecordsPerUpperLayer = 2;        // and as many as the beam is wide
 constexpr uint32_t kHypotheticalDimensions = 384;  // of an index that only a planner hook knows
 constexpr double kDirectoryKeysPerPage = core::kPayloadBytes / sizeof(uint64_t);
 // Of a scan without an order. Not infinity, of which the planner would make NaN.
@@ -34,13 +34,11 @@ struct Graph {
 
 Graph describe(const core::MetaPage &meta) {
     core::RecordLayout layout =
-        core::IndexLayouts::make(core::padded_dim(meta.dim), meta.base_slots, meta.upper_slots,
-                                 meta.code_bits)
-            .base;
+        core::IndexLayouts::make(core::padded_dim(meta.dim), meta.slots, meta.code_bits).base;
     // Without codes the neighbours' own vectors are read instead.
     double bytes = layout.bits != 0 ? layout.bytes : double{1} * layout.dim * layout.slots;
     return {.beam = ef_search() * static_cast<double>(meta.beam_factor),
-            .upper = kRecordsPerUpperLayer * meta.entry_level,
+            .upper = (kRecordsPerUpperLayer + meta.descent_width) * meta.entry_level,
             .parts = static_cast<double>(layout.parts),
             .cpu = cpu_index_tuple_cost + cpu_operator_cost * (1 + bytes / kBytesPerOperator),
             .value_size = 4.0 * meta.dim + 8};

@@ -297,6 +297,7 @@ void add_parameters(RowBuilder &row, const core::MetaPage &meta) {
     row.add_int(meta.m);
     row.add_int(meta.ef_construction);
     row.add(Float4GetDatum(meta.beam_factor));
+    row.add_int(meta.descent_width);
     row.add_int(meta.code_bits);
     row.add_int(meta.centre_count);
 }
@@ -311,7 +312,7 @@ void add_contents(RowBuilder &row, const core::MetaPage &meta, const core::Index
     row.add(histogram_array(stats));
     uint64_t reserved = 0, used = 0;
     for (size_t level = 0; level < stats.levels.size(); level++) {
-        reserved += stats.levels[level].nodes * (level == 0 ? meta.base_slots : meta.upper_slots);
+        reserved += stats.levels[level].nodes * meta.slots;
         used += stats.levels[level].links;
     }
     row.add_count(reserved);

@@ -13,7 +13,7 @@ my $kPAGE = 8192;
 my $kPAYLOAD = 24;
 my $kTRAILER = $kPAGE - 8;    # next u32, kind u16, magic u16
 my %kind = (meta => 1, base => 2, upper => 3, part => 4, posting => 5, tid_list => 6, centre => 7);
-my %meta = (magic => 0, version => 4, dim => 8, metric => 12, base_slots => 18, code_bits => 22,
+my %meta = (magic => 0, version => 4, dim => 8, metric => 12, slots => 18, code_bits => 22,
     centre_count => 32, centre => 36, entry_base => 52, entry_upper => 56, entry_level => 60, free_base => 64,
     free_posting => 72, null_rows => 80, null_fill => 84);
 my %head = (state => 0, level => 1, count => 2, centre => 3, generation => 4, tid => 8, posting => 16, up => 20,
@@ -70,7 +70,7 @@ sub load {
     my $dimensions = int((u32(meta('dim')) + 63) / 64) * 64;
     my $bits = u16(meta('code_bits'));
     for my $class ('base', 'upper') {
-        my $slots = u16(meta('base_slots') + ($class eq 'base' ? 0 : 2));
+        my $slots = u16(meta('slots'));
         my $ids = $kHEAD + $dimensions;
         my $codes = $ids + 8 * $slots;
         my $bytes = int(($codes + $slots * $bits / 8 + 7) / 8) * 8;
@@ -126,7 +126,7 @@ my @damage = (
     [ refused => 'items_v', 'zero dimensions', sub { put(meta('dim'), 'L', 0) } ],
     [ refused => 'items_v', 'other dimensions', sub { put(meta('dim'), 'L', 65) } ],
     [ refused => 'items_v', 'another metric', sub { put(meta('metric'), 'S', 2) } ],
-    [ refused => 'items_v', 'an impossible number of slots', sub { put(meta('base_slots'), 'S', 60000) } ],
+    [ refused => 'items_v', 'an impossible number of slots', sub { put(meta('slots'), 'S', 60000) } ],
     [ refused => 'items_v', 'too many centres', sub { put(meta('centre_count'), 'L', 1000) } ],
     [ refused => 'items_v', 'an empty file', sub { $image = '' } ],
     [ refused => 'items_v', 'a page whose header PostgreSQL refuses', sub { substr($image, first_block('base') * $kPAGE, $kPAGE) = "\x5C" x $kPAGE } ],

@@ -108,10 +108,12 @@ std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vector
     BuildWorker worker(
         arena, space, spec.create, [] {}, memory);
     worker.connect();
-    float factor = measure_beam_factor(
+    const SearchWidths widths = measure_widths(
         arena, space, spec.create, [] {}, memory);
-    EXPECT_EQ(factor == 0, spec.create.metric != Metric::kL1 && arena.node_count() < 1000);
-    EXPECT_LE(factor, 2);
+    EXPECT_EQ(widths.beam_factor == 0, arena.node_count() < 1000);
+    EXPECT_EQ(widths.descent_width == 0, arena.node_count() < 1000);
+    EXPECT_LE(widths.beam_factor, spec.create.metric == Metric::kL1 ? 1 : 2);
+    EXPECT_LE(widths.descent_width, 16);
     MemSink sink(store);
     const float *written_centre = centres.coordinates[0];
     in_threads([&] {
@@ -119,7 +121,7 @@ std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vector
         while (writer.write_some()) {
         }
     });
-    GraphWriter(arena, space, spec.create, written_centre, sink, memory).write_rest(factor);
+    GraphWriter(arena, space, spec.create, written_centre, sink, memory).write_rest(widths);
     return left_over;
 }
 
@@ -270,21 +272,59 @@ TEST(Build, ThreadsGiveAnEquallyGoodGraph) {
 }
 
 /* Clusters so far apart that what is near to a node says nothing about the way to another cluster. */
+Vectors distant_clusters(size_t n, uint32_t dim, unsigned seed) {
+    constexpr uint32_t kClusters = 100;
+    Vectors vectors = clustered(n, dim, kClusters, seed);
+    const Vectors centres = clustered(kClusters, dim, kClusters, 33);
+    for (size_t i = 0; i < vectors.size(); i++)
+        for (uint32_t d = 0; d < dim; d++)
+            vectors[i][d] += 30 * centres[i % kClusters][d];
+    return vectors;
+}
+
 TEST(Build, FindsRowsOfDistantClusters) {
-    constexpr uint32_t kDim = 24, kClusters = 100;
-    Vectors rows = clustered(5000, kDim, kClusters, 31);
-    Vectors queries = clustered(200, kDim, kClusters, 32);
-    const Vectors centres = clustered(kClusters, kDim, kClusters, 33);
-    auto pull_apart = [&](Vectors &vectors) {
-        for (size_t i = 0; i < vectors.size(); i++)
-            for (uint32_t d = 0; d < kDim; d++)
-                vectors[i][d] += 30 * centres[i % kClusters][d];
-    };
-    pull_apart(rows);
-    pull_apart(queries);
-    BuildSpec spec{.create = {.dim = kDim}};
+    const Vectors rows = distant_clusters(5000, 24, 31);
+    BuildSpec spec{.create = {.dim = 24}};
     TestIndex test(spec.create, [&](MemStore &store) { build(store, spec, rows); });
-    EXPECT_GE(test.recall(queries, rows, 40, 10), 0.97);
+    EXPECT_GE(test.recall(distant_clusters(200, 24, 32), rows, 40, 10), 0.97);
+}
+
+/* Many clusters, each in some direction of its own, and few links. */
+TEST(Build, SearchesWiderWhereSearchesGoAstray) {
+    constexpr uint32_t kDim = 128, kClusters = 300;
+    auto near_centres = [&](size_t n, unsigned seed) {
+        std::mt19937 random(35);
+        std::normal_distribution<float> normal;
+        Vectors centres(kClusters, std::vector<float>(kDim));
+        for (auto &centre : centres)
+            for (float &x : centre)
+                x = normal(random);
+        random.seed(seed);
+        Vectors vectors;
+        for (size_t i = 0; i < n; i++) {
+            vectors.push_back(centres[i % kClusters]);
+            for (float &x : vectors.back())
+                x += 0.2f * normal(random);
+        }
+        return vectors;
+    };
+    const Vectors rows = near_centres(5000, 36);
+    const Vectors queries = near_centres(kClusters, 37);
+    BuildSpec spec{.create = {.dim = kDim, .m = 3}};
+    TestIndex test(spec.create, [&](MemStore &store) { build(store, spec, rows); });
+    MetaPage &meta = meta_of(test.store.raw(kMetaBlock));
+    EXPECT_GE(meta.descent_width, 2);
+    const double as_measured = test.recall(queries, rows, 40, 10);
+    meta.descent_width = 1;
+    const double one_wide = test.recall(queries, rows, 40, 10);
+    EXPECT_GE(as_measured, one_wide + 0.01);
+}
+
+TEST(Build, SearchesOneWideWhereNoneGoesAstray) {
+    BuildSpec spec{.create = {.dim = 24}};
+    TestIndex test(spec.create,
+                   [&](MemStore &store) { build(store, spec, clustered(5000, 24, 40, 34)); });
+    EXPECT_EQ(test.index->meta().descent_width, 1);
 }
 
 TEST(Build, EqualRowsShareANode) {
