@@ -68,5 +68,29 @@ SELECT id, pg_column_size(e) < 9000 AS compressed, round(l2_norm(e)::numeric, 3)
 FROM other ORDER BY id;
 DROP TABLE other;
 
+-- Vectors behind columns of any length, and in several pages: what a scan asks for ahead is the right
+-- vector or none.
+CREATE FUNCTION long(n float8) RETURNS vector LANGUAGE sql IMMUTABLE AS
+$$ SELECT array(SELECT sin(n * 7 + i)::real FROM generate_series(1, 3900) i)::vector $$;
+CREATE TABLE behind (gone int, id int, note text, num numeric, e vector(3900));
+ALTER TABLE behind ALTER note SET STORAGE PLAIN;
+INSERT INTO behind SELECT n, n, CASE WHEN n % 3 > 0 THEN repeat('x', n * 9) END, n / 7.0,
+       CASE WHEN n % 10 > 0 THEN long(n) END
+FROM generate_series(1, 60) n;
+ALTER TABLE behind DROP gone;
+CREATE INDEX ON behind USING hnsw (e vector_l2_ops);
+CREATE FUNCTION same(v vector) RETURNS vector LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN v; END $$;
+CREATE INDEX ON behind USING hnsw ((same(e)::vector(3900)) vector_l2_ops);
+SET enable_seqscan = off;
+SELECT count(*), count(*) FILTER (WHERE d <> e <-> long(30.5)) AS wrong
+FROM (SELECT e, e <-> long(30.5) AS d FROM behind ORDER BY e <-> long(30.5) LIMIT 54) s;
+SELECT count(*), count(*) FILTER (WHERE d <> e <-> long(30.5)) AS wrong
+FROM (SELECT e, e <-> long(30.5) AS d FROM behind ORDER BY e <-> long(30.5) LIMIT 54) s;
+SELECT count(*) FROM (SELECT id FROM behind
+    ORDER BY same(e)::vector(3900) <-> long(30.5) LIMIT 54) s;
+RESET enable_seqscan;
+DROP TABLE behind;
+DROP FUNCTION same;
+
 DROP TABLE by_index, t;
-DROP FUNCTION wrong, wide;
+DROP FUNCTION wrong, wide, long;
