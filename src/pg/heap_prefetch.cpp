@@ -1,6 +1,7 @@
 #include "pg/heap_prefetch.h"
 
 #include "core/prefetch.h"
+#include "pg/heap_page.h"
 #include "pg/toast_fetch.h"
 
 namespace hnsw::pg {
@@ -10,13 +11,6 @@ namespace {
 // A tuple's header, and the first elements of its vector; the processor goes on by itself.
 constexpr size_t kTupleBytes = 256;
 constexpr size_t kPointerBytes = offsetof(varattrib_1b_e, va_data) + sizeof(varatt_external);
-
-// Where the tuple of `tid` is in its page; 0 if nothing says so. The page may be another by now, or
-// change under our eyes.
-unsigned start_of(Page page, const core::HeapTid &tid) {
-    const unsigned at = ItemIdGetOffset(PageGetItemId(page, tid.offset));
-    return at < BLCKSZ ? at : 0;
-}
 
 // The TOAST pointer in column `number` of what may be the first kTupleBytes of a tuple. Null if there
 // is none, or it is not among them.
@@ -111,19 +105,15 @@ void HeapPrefetch::ask_for_page(Row *row) {
     if (seen == InvalidBuffer || !hinted_)
         seen = PrefetchBuffer(heap_, MAIN_FORKNUM, row->tid.block).recent_buffer;
     row->buffer = seen;
-    if (seen == InvalidBuffer)
-        return;
-    __builtin_prefetch(GetBufferDescriptor(seen - 1), 1);
-    Page page = BufferGetPage(seen);
-    __builtin_prefetch(page);
-    __builtin_prefetch(PageGetItemId(page, row->tid.offset));
+    if (seen != InvalidBuffer)
+        prefetch_page(seen, row->tid.offset);
 }
 
 void HeapPrefetch::ask_for_tuple(const Row &row) {
     if (row.buffer == InvalidBuffer)
         return;
     Page page = BufferGetPage(row.buffer);
-    const unsigned start = start_of(page, row.tid);
+    const unsigned start = row_start(page, row.tid.offset);
     core::prefetch_lines(page + start, std::min<size_t>(kTupleBytes, BLCKSZ - start));
 }
 
@@ -133,7 +123,7 @@ void HeapPrefetch::ask_for_vector(const Row &row) {
     Page page = BufferGetPage(row.buffer);
     // Looked at in a copy, since the page may change meanwhile.
     alignas(MAXIMUM_ALIGNOF) char tuple[kTupleBytes] = {};
-    const unsigned start = start_of(page, row.tid);
+    const unsigned start = row_start(page, row.tid.offset);
     memcpy(tuple, page + start, std::min<size_t>(kTupleBytes, BLCKSZ - start));
     const varattrib_1b_e *found = toast_pointer(tuple, RelationGetDescr(heap_), vector_);
     if (found == nullptr) {

@@ -8,6 +8,7 @@
 
 #include "core/prefetch.h"
 #include "pg/buffer_hints.h"
+#include "pg/heap_page.h"
 
 namespace hnsw::pg {
 
@@ -116,12 +117,6 @@ bool has_block(Relation table, BlockNumber block) {
     return block < known_length(table) || block < RelationGetNumberOfBlocks(table);
 }
 
-// Where row `number` lies in `page`; 0 if nowhere.
-uint16_t start_of(Page page, OffsetNumber number) {
-    const uint16_t at = ItemIdGetOffset(PageGetItemId(page, number));
-    return at < BLCKSZ ? at : 0;
-}
-
 void prefetch_chunk(Page page, uint16_t start) {
     core::prefetch_lines(page + start, std::min<size_t>(TOAST_MAX_CHUNK_SIZE, BLCKSZ - start));
 }
@@ -157,13 +152,13 @@ bool fetch_from_place(Relation table, Snapshot snapshot, Place *place, const Val
         HeapTupleData row;
         bool found = heap_hot_search_buffer(&tid, table, locked, snapshot, &row, nullptr, true);
         if (found && number + 1 < value.chunks && place->pages[number + 1] == at)
-            prefetch_chunk(page, start_of(page, place->rows[number + 1]));
+            prefetch_chunk(page, row_start(page, place->rows[number + 1]));
         if (!found || !value.take(table, &row, number)) {
             UnlockReleaseBuffer(locked);
             return false;
         }
         if (number == 0)
-            place->start = start_of(page, place->rows[0]);
+            place->start = row_start(page, place->rows[0]);
     }
     UnlockReleaseBuffer(locked);
     return true;
@@ -225,10 +220,8 @@ void prefetch_chunks(const varatt_external &toast) {
     const Buffer buffer = place.buffers[0];
     if (!is_of(place, toast) || buffer == InvalidBuffer)
         return;
-    __builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
-    Page page = BufferGetPage(buffer);
-    core::prefetch_lines(page, 2 * sizeof(PageHeaderData));
-    prefetch_chunk(page, place.start);
+    prefetch_page(buffer, place.rows[0]);
+    prefetch_chunk(BufferGetPage(buffer), place.start);
 }
 
 }  // namespace hnsw::pg
