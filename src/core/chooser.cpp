@@ -9,11 +9,11 @@ namespace hnsw::core {
 namespace {
 
 /* Costs are in record reads of an unfiltered walk, each with the estimates of all its neighbours. */
-constexpr double kExactRead = 0.18;        /* a record read for its own distance only, */
+constexpr double kExactRead = 0.12;        /* a record read for its own distance only, */
 constexpr double kExactDimension = 0.0002; /* and more for each dimension, */
 constexpr uint32_t kExactDimensions = 512; /* up to so many: then the links grow as well */
 constexpr double kDirectoryRead = 0.2;     /* a page of the directory tested whole */
-constexpr double kLookup = 0.01;           /* a node's row looked up in a TidSet */
+constexpr double kLookup = 0.007;          /* a node's row looked up in a TidSet */
 constexpr double kEntryRead = 0.1;         /* a page of which one entry is tested */
 constexpr double kNeighbours = 28;
 

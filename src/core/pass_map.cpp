@@ -37,14 +37,14 @@ struct FlagTest {
     }
 };
 
-/* Calls test(i) for every bit i that is set, and clears those for which it is false. */
+/* Calls test(i) for every bit i that is set, and clears those for which it is false: without a branch,
+ * which would be guessed wrong as often as not. */
 template <class Test>
 void keep_each(uint64_t *bits, uint32_t words, Test test) {
     for (uint32_t word = 0; word < words; word++)
         for (uint64_t rest = bits[word]; rest != 0; rest &= rest - 1) {
             const auto at = static_cast<uint32_t>(std::countr_zero(rest));
-            if (!test(word * 64 + at))
-                bits[word] &= ~(uint64_t{1} << at);
+            bits[word] &= ~(static_cast<uint64_t>(!test(word * 64 + at)) << at);
         }
 }
 

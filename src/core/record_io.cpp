@@ -60,8 +60,15 @@ void RecordRef::prefetch(NodeId id, uint32_t bytes) const {
                                kPageHeaderBytes + layout_.slot_of(id) * layout_.bytes, bytes);
 }
 
+bool RecordRef::read_on(NodeId id) {
+    if (id == kNoNode || held_ != layout_.block_of(id))
+        return read(id);
+    view_ = {record_in_page(page_.data(), layout_, layout_.slot_of(id)), &layout_};
+    return in_use(page_.data(), cls_, view_.head());
+}
+
 bool RecordRef::read(NodeId id) {
-    page_.release();
+    release();
     if (id == kNoNode)
         return false;
     BlockNo block = layout_.block_of(id);
@@ -74,7 +81,10 @@ bool RecordRef::read(NodeId id) {
         page_.release();
         return false;
     }
-    return spans(layout_) ? assemble(id) : true;
+    if (spans(layout_))
+        return assemble(id);
+    held_ = block;
+    return true;
 }
 
 /* Copies a spanning record part by part, one latch at a time. */

@@ -74,13 +74,19 @@ public:
     /* Releases what it held and reads record `id`. False: there is no live or deleted record of
      * this class at that address (a stale link: skip it). No latch is held then. */
     bool read(NodeId id);
+    /* The same, but a page already held stays so: for many records in order of their ids. The latch goes
+     * with release(), or when another page is read. */
+    bool read_on(NodeId id);
     /* Record `id` (kNoNode: none) will probably be read next: asks for its first `bytes` bytes in the
      * processor's cache, unless it spans pages. */
     void prefetch(NodeId id, uint32_t bytes) const;
     const RecordView &view() const { return view_; }
     const RecordLayout &layout() const { return layout_; }
     /* Releases the page; view() is gone, except that a spanning record's copy stays. */
-    void release() { page_.release(); }
+    void release() {
+        page_.release();
+        held_ = kNoBlock;
+    }
 
 private:
     bool assemble(NodeId id);
@@ -90,6 +96,7 @@ private:
     RecordClass cls_;
     BlockNo known_size_ = 0;
     PageRef page_;
+    BlockNo held_ = kNoBlock; /* page_, if a record in it was read */
     RecordView view_;
     std::pmr::vector<std::byte> scratch_;
 };

@@ -40,7 +40,9 @@ struct ScanOptions {
     Strategy strategy = Strategy::kAuto; /* kExact serves an empty filter too */
     MatchMemo *memo = nullptr; /* about `filter`, for the index as it is; outlives the scan */
     Experience *experience = nullptr; /* of this index, which the scan reads and adds to */
-    uint32_t wanted = 0;              /* rows the caller will ask for (LIMIT); 0 = not known */
+    double tried = 0;    /* rows near the value that the caller has tested against the filter, */
+    double passed = 0;   /* and of them those that met it */
+    uint32_t wanted = 0; /* rows the caller will ask for (LIMIT); 0 = not known */
 };
 
 /* What a filtered scan did, for EXPLAIN. */

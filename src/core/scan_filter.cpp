@@ -26,6 +26,9 @@ constexpr uint32_t kUsualLimit = 10;
  * than so many times the beam. */
 constexpr double kSureExact = 1.25;
 
+/* ...and no strategy is, if the caller has tested so many rows there. */
+constexpr double kSureTried = 8;
+
 /* Part of the beam after which it is looked at how many of its nodes match, at least and at most, and
  * between them as a part of what the pass costs. */
 constexpr double kLeastProbe = 0.15;
@@ -54,6 +57,9 @@ constexpr double kSurprise = 2;
 /* Matching nodes whose records are read in one go. */
 constexpr size_t kExactBatch = 512;
 
+/* Of these, the one that comes so many later is asked for while one is read. */
+constexpr size_t kExactAhead = 4;
+
 /* Limits of what is learnt of an index, and how much of it each new measurement is. */
 constexpr double kLeastCover = 0.1;
 constexpr double kMostCover = 1;
@@ -68,7 +74,7 @@ void Scan::Impl::begin_filtered() {
     shown = 0;
     in_hand = {};
     gone = {};
-    near = {};
+    near = {.nodes = options.tried, .matching = options.passed};
     known = options.experience == nullptr ? Experience{} : *options.experience;
     memo_number = options.memo == nullptr ? 0 : options.memo->number;
     if (!options.keep_filter) {
@@ -89,11 +95,12 @@ void Scan::Impl::begin_filtered() {
     if (forced())
         report.choice.reason = "forced";
     const Strategy first = report.choice.strategy;
+    const bool sure = forced() || null_query || near.nodes >= kSureTried;
     if (first == Strategy::kExact &&
-        (forced() || null_query || report.choice.expected_cost <= kSureExact * facts().ef)) {
+        (sure || report.choice.expected_cost <= kSureExact * facts().ef)) {
         graph.reset_visited(options.memory_limit / kVisitedShare);
         start_matching();
-    } else if (forced() && first != Strategy::kPreFilter) {
+    } else if (sure && first != Strategy::kPreFilter && first != Strategy::kExact) {
         const std::span<const EntryPoint> starts = graph.descend(0);
         graph.reset_visited(options.memory_limit / kVisitedShare);
         start_walk();
@@ -446,29 +453,36 @@ bool Scan::Impl::thinks_again(uint64_t found, uint32_t pages) {
     return true;
 }
 
-/* Takes up the nodes `ids` that were not expanded before. */
+/* Takes up the nodes `ids`, ascending, that were not expanded before. */
 void Scan::Impl::read_matching(RecordRef &record) {
     const uint32_t without_links = record.layout().id_offset;
+    for (size_t i = 0; i < std::min(ids.size(), kExactAhead); i++)
+        record.prefetch(ids[i], without_links);
     for (size_t i = 0; i < ids.size(); i++) {
-        if (i + 1 < ids.size())
-            record.prefetch(ids[i + 1], without_links);
-        if (graph.visited().contains(ids[i]) || !record.read(ids[i]))
+        if (i + kExactAhead < ids.size())
+            record.prefetch(ids[i + kExactAhead], without_links);
+        if (graph.visited().contains(ids[i]) || !record.read_on(ids[i]))
             continue;
         context.stats->records_read++;
         const RecordView &view = record.view();
-        bool match = view.head().centre < index.space().centre_count();
-        if (match) {
-            float distance = 0;
-            if (!null_query) {
-                distance = index.space().distance(query, sq8_of(view));
-                context.stats->distances++;
-            }
-            match = visit_match(ids[i], view, distance);
+        if (view.head().centre >= index.space().centre_count())
+            continue;
+        float distance = 0;
+        if (!null_query) {
+            distance = index.space().distance(query, sq8_of(view));
+            context.stats->distances++;
         }
-        record.release();
-        if (match)
-            confirm_match();
+        if (!visit_match(ids[i], view, distance))
+            continue;
+        /* Its other rows are in other pages. */
+        if (pending.posting != kNoNode) {
+            record.release();
+            if (!has_matching_row(pending))
+                continue;
+        }
+        results.push_back(pending);
     }
+    record.release();
     ids.clear();
 }
 
@@ -548,6 +562,7 @@ void Scan::Impl::start_matching() {
         sorter.sort();
         phase = Phase::kExact;
     } else {
+        std::make_heap(results.begin(), results.end(), Farther{});
         horizon = std::numeric_limits<double>::infinity();
         phase = Phase::kGraph;
     }

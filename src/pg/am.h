@@ -46,6 +46,8 @@ struct ScanRequest {
     const core::TidSet *rows = nullptr;  // only these are wanted; outlives the scan
     uint32_t wanted = 0;                 // rows that will be asked for; 0 = not known
     core::Strategy strategy = core::Strategy::kAuto;
+    double tried = 0;        // rows near the query that were tested already,
+    double passed = 0;       // and of them those that the filter keeps
     bool same_rows = false;  // `rows` and its content are those of the scan before this amrescan
 };
 void set_scan_request(IndexScanDesc scan, const ScanRequest &request);

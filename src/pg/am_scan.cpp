@@ -120,6 +120,8 @@ void start(IndexScanDesc scan, ScanOpaque &opaque) {
     options.keep_filter = opaque.request.same_rows && scan->numberOfKeys == 0;
     options.wanted = opaque.request.wanted;
     options.strategy = opaque.request.strategy;
+    options.tried = opaque.request.tried;
+    options.passed = opaque.request.passed;
     options.filter.conditions = state.wanted.conditions;
     if (options.filter.rows == nullptr)
         options.memo = filter_memo(scan->indexRelation, options.filter.conditions);

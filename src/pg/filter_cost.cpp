@@ -2,39 +2,38 @@
 #include "pg/filter_cost.h"
 
 #include "core/directory.h"
+#include "pg/filter_memo.h"
 #include "pg/options.h"
 
 namespace hnsw::pg {
 
 namespace {
 
-using core::Strategy;
-
-constexpr double kHeapRow = 0.1;       // testing a row and computing its distance
-constexpr double kHeapPage = 0.35;     // coming to a page of the table
-constexpr double kToastedVector = 2;   // fetching a vector stored out of line
-constexpr int kToastedDim = 500;       // of more dimensions they are
-constexpr double kBitmapStart = 6;     // descending the other index
-constexpr double kBitmapRow = 0.06;    // a row's way through a bitmap
-constexpr double kDescent = 8;         // to the bottom layer of the graph
-constexpr double kProbeReads = 1.5;    // for a row of a probe
-constexpr double kReadsPerRow = 1.75;  // records read for a row that a long search returns
-constexpr double kBeamFactor = 1.75;   // the index has its own, measured; this will do for a choice
-constexpr double kTidTest = 0.01;      // looking a node's row up in a set of rows
-constexpr double kOwnDistance = 0.12;  // reading a record for its own distance alone
-constexpr double kFarWalk = 4;  // a walk to rows far from the query, to one among random rows
+constexpr double kHeapRow = 0.25;          // testing a row and computing its distance,
+constexpr double kHeapDimension = 0.0012;  // and more for each dimension,
+constexpr double kHeapPage = 1;            // coming to a page of the table
+constexpr double kToastedVector = 2;       // fetching a vector stored out of line
+constexpr int kToastedDim = 500;           // which it is if it has more
+constexpr double kBitmapStart = 6;         // descending the other index
+constexpr double kBitmapRow = 0.1;         // a row's way through a bitmap
+constexpr double kDescent = 8;             // to the bottom layer of the graph
+constexpr double kProbeReads = 1.5;        // for a row of a probe
+constexpr double kReadsPerRow = 1.75;      // records read for a row that a long search returns
+constexpr double kFirstReads = 1.75;       // records a first beam reads, per ef_search
+constexpr double kBeamFactor = 2.4;  // its width; the index has its own, this will do for a choice
 constexpr double kUnknownWanted = 100;  // rows thought to be wanted when LIMIT is not known
 constexpr double kPriorRows = 8;        // tested rows that the expected rate weighs as much as
-constexpr double kFarShare = 0.25;      // of the expected rate
+constexpr double kUsualShare = 0.5;  // of the expected rate: fewer pass where others lie elsewhere
 
-double first_beam() { return ef_search() * kBeamFactor; }
+double first_beam() { return ef_search() * kFirstReads; }
 
-bool is_toasted(const FilterScanState *state) {
-    return TupleDescAttr(RelationGetDescr(state->index), 0)->atttypmod > kToastedDim;
+int dimensions(const FilterScanState *state) {
+    return std::max(TupleDescAttr(RelationGetDescr(state->index), 0)->atttypmod, 0);
 }
 
 double row_cost(const FilterScanState *state) {
-    return kHeapRow + (is_toasted(state) ? kToastedVector : 0);
+    int dim = dimensions(state);
+    return kHeapRow + kHeapDimension * dim + (dim > kToastedDim ? kToastedVector : 0);
 }
 
 core::FilterFacts facts_of(const FilterScanState *state, double matching, double rows) {
@@ -45,7 +44,9 @@ core::FilterFacts facts_of(const FilterScanState *state, double matching, double
     facts.matching = std::min(matching, facts.nodes);
     facts.counted = true;
     facts.k = static_cast<uint32_t>(std::clamp(rows, 1.0, facts.nodes));
-    facts.ef = static_cast<uint32_t>(first_beam());
+    facts.ef = static_cast<uint32_t>(ef_search() * kBeamFactor);
+    facts.index = *filter_experience(state->index);
+    facts.dim = static_cast<uint32_t>(dimensions(state));
     facts.directory_pages = static_cast<uint32_t>(state->plan.tuples / shape.entries) + 1;
     return facts;
 }
@@ -62,7 +63,10 @@ double PassRate::near(double expected) const {
     return (passed + kPriorRows * expected) / (tried + kPriorRows);
 }
 
-bool PassRate::are_far(double expected) const { return near(expected) < kFarShare * expected; }
+double PassRate::later(double expected) const {
+    double rate = near(expected);
+    return rate * std::min(1.0, rate / std::max(kUsualShare * expected, 1e-9));
+}
 
 double post_filter_cost(const FilterScanState *state, double rows, double rate, double tried) {
     double more = std::min(rows / std::max(rate, 1e-9), state->plan.tuples);
@@ -88,22 +92,20 @@ double heap_cost(const FilterScanState *state, double matching) {
     return matching * row_cost(state) + pages * kHeapPage;
 }
 
-double index_exact_cost(const FilterScanState *state, double matching) {
-    return state->plan.tuples * kTidTest + matching * kOwnDistance;
-}
-
-double walk_cost(const FilterScanState *state, double matching, double rows, bool far) {
+core::Choice index_choice(const FilterScanState *state, double matching, double rows,
+                          const PassRate &rate) {
     core::FilterFacts facts = facts_of(state, matching, rows);
-    core::Choice choice = core::choose(facts);
-    if (choice.strategy == Strategy::kExact)
-        choice = core::plan(Strategy::kPenalised, facts);
-    return choice.expected_cost * (far ? kFarWalk : 1);
+    facts.in_set = true;
+    facts.seen = rate.tried;
+    facts.matched = rate.passed;
+    return core::choose(facts);
 }
 
-double bitmap_cost(const FilterScanState *state, double matching, double rows, bool far) {
+double bitmap_cost(const FilterScanState *state, double matching, double rows,
+                   const PassRate &rate) {
     return kBitmapStart + matching * kBitmapRow +
-           std::min({heap_cost(state, matching), index_exact_cost(state, matching),
-                     walk_cost(state, matching, rows, far)});
+           std::min(heap_cost(state, matching),
+                    index_choice(state, matching, rows, rate).expected_cost);
 }
 
 }  // namespace hnsw::pg

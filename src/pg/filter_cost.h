@@ -1,8 +1,7 @@
 // What the ways of a filtered scan cost: the numbers behind the choices of filter_run.cpp.
 //
-// The unit is a record read by a search of the index, with the estimates of its neighbours: 2.5 µs at
-// 128 dimensions, 5 µs at 384, in memory. All functions are pure but for walk_cost(), which asks the
-// core's chooser; none reads a page.
+// The unit is a record read by a search of the index, with the estimates of its neighbours: 1 to 1.3 µs,
+// in memory. What the index can do is the core's chooser's to say. No function reads a page.
 #pragma once
 
 #include "pg/filter_scan.h"
@@ -10,7 +9,7 @@
 namespace hnsw::pg {
 
 // Rows near the query that are tested before a bitmap is built where it is dear.
-inline constexpr int kProbeRows = 16;
+inline constexpr int kProbeRows = 8;
 
 // LIMIT + OFFSET, or what stands for it where that is not known.
 double wanted_rows(const FilterScanState *state);
@@ -22,8 +21,9 @@ struct PassRate {
 
     // The share of rows near the query that pass, when `expected` of all rows do.
     double near(double expected) const;
-    // Whether far fewer pass near the query than everywhere: those that pass lie elsewhere.
-    bool are_far(double expected) const;
+    // The same of the rows after them: where far fewer pass than everywhere, those that do lie
+    // elsewhere, and it will be long before there are more.
+    double later(double expected) const;
 };
 
 // The nearest rows tested one by one until `rows` pass of which `rate` do; `tried` have been before.
@@ -38,14 +38,12 @@ double conditions_cost(const FilterScanState *state);
 // `matching` rows, whose places are known, fetched, tested and sorted.
 double heap_cost(const FilterScanState *state, double matching);
 
-// The same rows by their distances in the index: every node's place is looked up in the bitmap.
-double index_exact_cost(const FilterScanState *state, double matching);
-
-// A search that keeps to `matching` rows of a bitmap, for `rows` of them; far: they are not where the
-// query is.
-double walk_cost(const FilterScanState *state, double matching, double rows, bool far);
+// How the index searches for `rows` of `matching` rows of a bitmap, after those of `rate` were tested.
+core::Choice index_choice(const FilterScanState *state, double matching, double rows,
+                          const PassRate &rate);
 
 // A bitmap of `matching` rows and the best of what it allows.
-double bitmap_cost(const FilterScanState *state, double matching, double rows, bool far = false);
+double bitmap_cost(const FilterScanState *state, double matching, double rows,
+                   const PassRate &rate = {});
 
 }  // namespace hnsw::pg

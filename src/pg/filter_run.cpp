@@ -17,7 +17,11 @@ constexpr uint32_t kMostWanted = 100000;
 constexpr double kLeastTried = 32;
 
 // A bitmap so many times dearer than a probe is not built before one.
-constexpr double kProbeShare = 5;
+constexpr double kProbeShare = 20;
+
+// Of two ways that cost about the same, that whose cost is known is preferred: a search of the index
+// may look around in vain first.
+constexpr double kKnownCost = 0.8;
 
 bool has_child(const FilterScanState *state) { return state->css.custom_ps != NIL; }
 
@@ -186,6 +190,8 @@ void build_bitmap(FilterScanState *state) {
     state->index_knows_rows = false;
     core::TidSet &rows = state->work->rows;
     rows.clear();
+    rows.reserve(static_cast<size_t>(std::min(state->plan.bitmap_matching, state->heap_pages)),
+                 static_cast<size_t>(state->heap_pages));
     BitmapReader reader(state->bitmap);
     BitmapReader::Page page;
     while (reader.next(&page)) {
@@ -226,32 +232,28 @@ void begin_index(FilterScanState *state, const ScanRequest &request, const char 
     state->frontier = {-get_float8_infinity(), false};
 }
 
-// With the bitmap: exact, in the table or in the index, or a search that keeps to its rows. far: rows
-// tested say that those that match are not where the query is.
-void begin_with_bitmap(FilterScanState *state, Strategy strategy, bool far = false) {
+// With the bitmap: exact in the table, or what the index thinks best with its rows. rate: of the rows
+// that have been tested.
+void begin_with_bitmap(FilterScanState *state, Strategy strategy, const PassRate &rate = {}) {
     build_bitmap(state);
     state->may_change_mind = false;
     double matching = state->bitmap_rows;
-    double heap = heap_cost(state, matching);
-    double index = index_exact_cost(state, matching);
+    core::Choice choice = index_choice(state, matching, wanted_rows(state) + state->passed, rate);
     bool forced = strategy != Strategy::kAuto;
-    if (!forced && std::min(heap, index) <=
-                       walk_cost(state, matching, wanted_rows(state) + state->passed, far))
-        strategy = Strategy::kExact;
-    const char *reason = strategy == Strategy::kExact ? "few rows match" : "many rows match";
-    // The other walks would first look around where nothing matches.
-    if (strategy == Strategy::kAuto && far &&
-        matching >= core::kConnectedShare * state->plan.tuples) {
-        strategy = Strategy::kFilterFirst;
-        reason = "rows that match are far from the query";
-    }
-    if (forced)
-        reason = "hnsw.filter_strategy";
-    if (strategy == Strategy::kExact && heap <= index)
-        begin_heap(state, reason);
+    const char *reason = forced                                ? "hnsw.filter_strategy"
+                         : choice.strategy == Strategy::kExact ? "few rows match"
+                                                               : "many rows match";
+    if ((!forced || strategy == Strategy::kExact) &&
+        heap_cost(state, matching) * (forced ? 1 : kKnownCost) <=
+            (forced ? choice.exact_cost : choice.expected_cost))
+        begin_heap(state, forced ? reason : "few rows match");
     else
         begin_index(state,
-                    {.rows = &state->work->rows, .wanted = state->wanted, .strategy = strategy},
+                    {.rows = &state->work->rows,
+                     .wanted = state->wanted,
+                     .strategy = strategy,
+                     .tried = rate.tried,
+                     .passed = rate.passed},
                     reason);
 }
 
@@ -302,7 +304,7 @@ void begin_after_probe(FilterScanState *state, double with) {
     double expected = expected_rate(state);
     if (post_filter_cost(state, wanted_rows(state), rate.near(expected)) <= with)
         return;
-    begin_with_bitmap(state, Strategy::kAuto, rate.are_far(expected));
+    begin_with_bitmap(state, Strategy::kAuto, rate);
 }
 
 void begin_auto(FilterScanState *state) {
@@ -367,15 +369,14 @@ void reconsider(FilterScanState *state) {
     // Who reads on without a LIMIT is thought to want as much again.
     double rest = state->wanted != 0 ? std::max(0.0, wanted_rows(state) - state->passed)
                                      : std::max(wanted_rows(state), state->passed);
-    bool far = rate.are_far(expected);
-    if (post_filter_cost(state, rest, rate.near(expected), state->tried) <=
-        bitmap_cost(state, state->plan.bitmap_matching, state->passed + rest, far)) {
+    if (post_filter_cost(state, rest, rate.later(expected), state->tried) <=
+        bitmap_cost(state, state->plan.bitmap_matching, state->passed + rest, rate)) {
         state->budget = state->tried * 2;
         return;
     }
     state->counters.changes_of_mind++;
     std::sort(state->work->returned.begin(), state->work->returned.end());
-    begin_with_bitmap(state, Strategy::kAuto, far);
+    begin_with_bitmap(state, Strategy::kAuto, rate);
 }
 
 // Takes the next row from the index.
