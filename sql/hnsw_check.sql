@@ -2,7 +2,7 @@
 CREATE TABLE t (id int, e vector(4));
 CREATE INDEX t_idx ON t USING hnsw (e vector_cosine_ops) WITH (m = 5, ef_construction = 20);
 SELECT * FROM hnsw_check('t_idx');
-SELECT metric, dimensions, m, ef_construction, beam_factor >= 1 AS widened, code_bits > 0 AS coded,
+SELECT metric, dimensions, m, ef_construction, beam_factor >= 1 AS widened, descent_width, code_bits > 0 AS coded,
     centres, rows, null_rows, zero_rows, duplicate_rows FROM hnsw_stats('t_idx');
 SELECT nodes_per_level, links_per_level, degree_histogram, reserved_slots, used_slots,
     deleted_nodes, unreachable_nodes, free_records, unused_records FROM hnsw_stats('t_idx');

@@ -19,7 +19,7 @@ def measure(server, dataset, options):
     server.create_index(dataset, options, max_parallel_maintenance_workers=1)
     rounds.sweep(server)
     rounds.query_blocks(server)
-    for ef in results.efs(server.name):
+    for ef in results.efs(server.name, BLOCKS):
         recall, blocks = (results.median(server.name, what, ef) for what in ("recall", BLOCKS))
         say(f"{dataset.name}: ef_search {ef}, recall {recall:.4f}, {blocks:.1f} index blocks")
     say(f"{dataset.name}: hnswlib")
