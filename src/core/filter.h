@@ -77,6 +77,7 @@ public:
     }
     /* Of an empty set: room for rows of about `blocks` blocks, of the first `of` blocks. */
     void reserve(size_t blocks, size_t of);
+    bool empty() const { return used_ == 0; }
     /* Rows added; a lossy block counts as what the caller says its blocks hold on average. */
     double size(double rows_per_block) const { return rows_ + lossy_blocks_ * rows_per_block; }
     size_t bytes() const {

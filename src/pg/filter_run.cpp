@@ -188,9 +188,25 @@ void build_bitmap(FilterScanState *state) {
         elog(ERROR, "unrecognized result from subplan");
     state->bitmap = reinterpret_cast<TIDBitmap *>(result);
     state->index_knows_rows = false;
+    const double rows_of_page = state->plan.tuples / state->heap_pages;
+    state->bitmap_rows = 0;
+    BitmapReader reader(state->bitmap);
+    BitmapReader::Page page;
+    while (reader.next(&page)) {
+        CHECK_FOR_INTERRUPTS();
+        state->bitmap_rows += page.lossy ? rows_of_page : static_cast<double>(page.offsets.size());
+    }
+    reader.end();
+    state->counters.counted = state->bitmap_rows;
+}
+
+// The bitmap for a search of the index; made of it when first asked for, since few rows are better taken
+// from the table.
+core::TidSet *rows_of_bitmap(FilterScanState *state) {
     core::TidSet &rows = state->work->rows;
-    rows.clear();
-    rows.reserve(static_cast<size_t>(std::min(state->plan.bitmap_matching, state->heap_pages)),
+    if (!rows.empty())
+        return &rows;
+    rows.reserve(static_cast<size_t>(std::min(state->bitmap_rows, state->heap_pages)),
                  static_cast<size_t>(state->heap_pages));
     BitmapReader reader(state->bitmap);
     BitmapReader::Page page;
@@ -202,8 +218,7 @@ void build_bitmap(FilterScanState *state) {
             rows.add(page.block, page.offsets);
     }
     reader.end();
-    state->bitmap_rows = rows.size(state->plan.tuples / state->heap_pages);
-    state->counters.counted = state->bitmap_rows;
+    return &rows;
 }
 
 // ---- the index ------------------------------------------------------------------------------
@@ -249,7 +264,7 @@ void begin_with_bitmap(FilterScanState *state, Strategy strategy, const PassRate
         begin_heap(state, forced ? reason : "few rows match");
     else
         begin_index(state,
-                    {.rows = &state->work->rows,
+                    {.rows = rows_of_bitmap(state),
                      .wanted = state->wanted,
                      .strategy = strategy,
                      .tried = rate.tried,
