@@ -15,9 +15,6 @@ namespace hnsw::pg {
 
 namespace {
 
-// The column of the table that is indexed; 0: an expression.
-AttrNumber vector_column(Relation index) { return index->rd_index->indkey.values[0]; }
-
 // What one index scan needs. Opened at the first amgettuple: plans often begin scans they never run.
 struct ScanState {
     ScanState(MemoryContext context, Relation index, Relation heap, OpenIndex *opened)
@@ -27,7 +24,7 @@ struct ScanState {
           attributes(index),
           sorter(context),
           scan(opened->index, opened->core_context(), sorter),
-          prefetch(context, heap, vector_column(index)) {}
+          prefetch(index, heap) {}
 
     MemoryContext context;  // everything here
     MemoryContext keys;     // a child, of the conditions made from the scan keys of this rescan
@@ -92,7 +89,7 @@ void open_scan(IndexScanDesc scan, ScanOpaque *opaque) {
     } else {
         state->opened->store.attach(scan->indexRelation, scan->heapRelation);
         state->opened->stats = {};
-        state->prefetch.attach(scan->heapRelation, vector_column(scan->indexRelation));
+        state->prefetch = HeapPrefetch(scan->indexRelation, scan->heapRelation);
     }
     opaque->loan = borrow(context);
     opaque->state = state;

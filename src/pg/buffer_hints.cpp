@@ -12,13 +12,16 @@ uint32_t reads = 0;  // of the session
 
 }  // namespace
 
-BufferHints *BufferHints::create(MemoryContext context, BlockNumber blocks) {
-    const uint32_t count =
-        std::min(pg_nextpower2_32(std::max<BlockNumber>(blocks, 1)), kMaxEntries);
-    auto *hints = static_cast<BufferHints *>(
-        MemoryContextAllocZero(context, offsetof(BufferHints, entries_) + count * sizeof(Buffer)));
-    hints->count_ = count;
-    return hints;
+BufferHints &BufferHints::of(Relation index) {
+    if (index->rd_amcache == nullptr) {
+        const BlockNumber blocks = std::max<BlockNumber>(RelationGetNumberOfBlocks(index), 1);
+        const uint32_t count = std::min(pg_nextpower2_32(blocks), kMaxCount);
+        auto *hints = static_cast<BufferHints *>(MemoryContextAllocZero(
+            index->rd_indexcxt, offsetof(BufferHints, entries_) + 2 * count * sizeof(Buffer)));
+        hints->count_ = count;
+        index->rd_amcache = hints;
+    }
+    return *static_cast<BufferHints *>(index->rd_amcache);
 }
 
 // Where pages are evicted all the time, usage counts are worth more than the lookup.  Measured on

@@ -1,23 +1,26 @@
-// Where blocks of a relation were last seen in shared buffers.  Trying that buffer first saves the lookup
-// in the shared buffer table, a cache miss or two per page.  Only hints: what a buffer holds is checked
-// when it is pinned.  For buffer_store.cpp (an index), heap_prefetch.cpp and toast_fetch.cpp (its table).
+// Where blocks of an index and of its table were last seen in shared buffers.  Trying that buffer first
+// saves the lookup in the shared buffer table, a cache miss or two per page.  Only hints: what a buffer
+// holds is checked when it is pinned.  For buffer_store.cpp and heap_prefetch.cpp; toast_fetch.cpp keeps
+// its own.
 #pragma once
 
 #include "pg/pg.h"
 
 namespace hnsw::pg {
 
-// By block number modulo the size. One piece of memory that nobody need destroy.
+// By block number modulo the size, which is the index's. In the relation cache entry of the index, so they
+// serve all scans of the session and go when the relation changes.
 class BufferHints {
 public:
-    // In `context`, for a relation of about so many blocks.
-    static BufferHints *create(MemoryContext context, BlockNumber blocks);
+    // To be looked up anew each time: an invalidation message frees it.
+    static BufferHints &of(Relation index);
 
     // InvalidBuffer: not seen. May be another block's.
-    Buffer &at(BlockNumber block) { return entries_[block & (count_ - 1)]; }
+    Buffer &of_index(BlockNumber block) { return entries_[block & (count_ - 1)]; }
+    Buffer &of_table(BlockNumber block) { return entries_[count_ + (block & (count_ - 1))]; }
 
 private:
-    static constexpr uint32_t kMaxEntries = 1 << 18;
+    static constexpr uint32_t kMaxCount = 1 << 18;
 
     uint32_t count_;  // a power of two
     Buffer entries_[FLEXIBLE_ARRAY_MEMBER];

@@ -32,14 +32,6 @@ std::byte *page_bytes(Buffer buffer) {
 
 uint64_t handle_of(Buffer buffer) { return static_cast<uint64_t>(static_cast<int64_t>(buffer)); }
 
-// Looked up anew each time: an invalidation message frees it.
-BufferHints &hints_of(Relation index) {
-    if (index->rd_amcache == nullptr)
-        index->rd_amcache =
-            BufferHints::create(index->rd_indexcxt, RelationGetNumberOfBlocks(index));
-    return *static_cast<BufferHints *>(index->rd_amcache);
-}
-
 }  // namespace
 
 BufferStore::BufferStore(Relation index, Relation heap, Purpose purpose,
@@ -62,12 +54,12 @@ Buffer BufferStore::read(core::BlockNo block) {
 }
 
 Buffer BufferStore::read_hinted(core::BlockNo block) {
-    const Buffer hint = hints_of(index_).at(block);
+    const Buffer hint = BufferHints::of(index_).of_index(block);
     if (pin_where_seen(index_, fork_, block, hint))
         return hint;
     Buffer buffer = ReadBufferExtended(index_, fork_, block, RBM_NORMAL, strategy_);
     // The read may have accepted an invalidation: the hints may be new ones.
-    hints_of(index_).at(block) = buffer;
+    BufferHints::of(index_).of_index(block) = buffer;
     return buffer;
 }
 
@@ -87,7 +79,7 @@ void BufferStore::prefetch_cached(core::BlockNo block, uint32_t offset, uint32_t
     if (!hinted_)
         return;
     // Where the page was: if it is there no longer, the wrong lines come nearer and nobody reads them.
-    Buffer buffer = hints_of(index_).at(block);
+    Buffer buffer = BufferHints::of(index_).of_index(block);
     if (buffer > 0 && buffer <= NBuffers) {
         __builtin_prefetch(GetBufferDescriptor(buffer - 1), 1);
         core::prefetch_cache(page_bytes(buffer), offset, bytes);

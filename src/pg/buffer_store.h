@@ -2,9 +2,7 @@
 // PageTxn is one generic WAL record.  One object per scan, statement or vacuum; all callbacks of
 // the access method and the SQL-level checks reach pages through it.
 //
-// Scans and inserts remember which buffer a block was in and try that first, which saves the lookup in the
-// shared buffer table.  The memory is the relation cache's (rd_amcache), so it serves all scans of
-// the session and goes when the relation changes.
+// Scans and inserts try the buffer a block was in before (buffer_hints.h).
 //
 // Abandonable: an error that unwinds past it leaves pins and locks to transaction abort.
 #pragma once

@@ -16,6 +16,9 @@ constexpr uint32_t kMostWanted = 100000;
 // Rows tested before a measured pass rate is believed; twice as many each time after.
 constexpr double kLeastTried = 32;
 
+// Rows of a bitmap read in one go.
+constexpr size_t kBatch = 256;
+
 // A bitmap so many times dearer than a probe is not built before one.
 constexpr double kProbeShare = 20;
 
@@ -128,25 +131,40 @@ bool fetch(FilterScanState *state, BlockNumber block, OffsetNumber offset) {
                                    ss->ss_ScanTupleSlot, &again, &all_dead);
 }
 
-void collect_tid(FilterScanState *state, BlockNumber block, OffsetNumber offset) {
-    if (fetch(state, block, offset))
-        collect(state);
+// Rows in order of the heap, the next ones on their way into the processor's cache while one is tested.
+void collect_tids(FilterScanState *state, std::span<const core::HeapTid> rows) {
+    HeapPrefetch &prefetch = state->work->prefetch;
+    for (size_t i = 0; i < rows.size(); i++) {
+        CHECK_FOR_INTERRUPTS();
+        if (!prefetch.idle()) {
+            prefetch.pin_page(state->heap_fetcher, rows[i]);
+            const size_t next = std::min(HeapPrefetch::kAhead, rows.size() - i - 1);
+            prefetch.look_ahead(rows.subspan(i + 1, next));
+        }
+        if (fetch(state, rows[i].block, rows[i].offset))
+            collect(state);
+    }
 }
 
 // Every row the bitmap names, in order of the heap.
 void collect_bitmap(FilterScanState *state) {
+    core::HeapTid batch[kBatch];
+    size_t count = 0;
+    auto add = [&](BlockNumber block, OffsetNumber offset) {
+        batch[count++] = {block, offset};
+        if (count == kBatch)
+            collect_tids(state, {batch, std::exchange(count, 0)});
+    };
     BitmapReader reader(state->bitmap);
     BitmapReader::Page page;
     while (reader.next(&page)) {
-        CHECK_FOR_INTERRUPTS();
         // Places where no row starts are passed over by the heap.
-        if (page.lossy)
-            for (OffsetNumber offset = 1; offset <= MaxHeapTuplesPerPage; offset++)
-                collect_tid(state, page.block, offset);
-        else
-            for (OffsetNumber offset : page.offsets)
-                collect_tid(state, page.block, offset);
+        for (OffsetNumber offset = 1; page.lossy && offset <= MaxHeapTuplesPerPage; offset++)
+            add(page.block, offset);
+        for (OffsetNumber offset : page.offsets)
+            add(page.block, offset);
     }
+    collect_tids(state, {batch, count});
     reader.end();
     if (state->heap_fetcher != nullptr)
         table_index_fetch_reset(state->heap_fetcher);

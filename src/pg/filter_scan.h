@@ -15,6 +15,7 @@
 #include "pg/am.h"
 #include "pg/filter_plan.h"
 #include "pg/filter_rows.h"
+#include "pg/heap_prefetch.h"
 
 namespace hnsw::pg {
 
@@ -41,8 +42,13 @@ struct BoundTest {
 struct FilterWork {
     static constexpr bool kAbandonable = true;
 
-    explicit FilterWork(MemoryContext context)
-        : memory(context), queue(context), nearest(context), returned(&memory), rows(&memory) {}
+    FilterWork(MemoryContext context, Relation index, Relation heap)
+        : memory(context),
+          queue(context),
+          nearest(context),
+          returned(&memory),
+          rows(&memory),
+          prefetch(index, heap) {}
 
     McxtResource memory;
     RowQueue queue;
@@ -50,6 +56,7 @@ struct FilterWork {
     // Places of the rows returned while another source may still take over.
     std::pmr::vector<uint64_t> returned;
     core::TidSet rows;  // of the bitmap
+    HeapPrefetch prefetch;
 };
 
 struct FilterScanState {

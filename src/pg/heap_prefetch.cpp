@@ -44,23 +44,15 @@ const varattrib_1b_e *toast_pointer(const char *tuple, TupleDesc columns, AttrNu
 
 }  // namespace
 
-HeapPrefetch::HeapPrefetch(MemoryContext context, Relation heap, AttrNumber vector)
-    : context_(context) {
-    attach(heap, vector);
-}
-
-void HeapPrefetch::attach(Relation heap, AttrNumber vector) {
-    heap_ = heap;
-    vector_ = vector;
-    idle_ = heap == nullptr || heap->rd_tableam != GetHeapamTableAmRoutine() ||
+HeapPrefetch::HeapPrefetch(Relation index, Relation heap)
+    : index_(index),
+      heap_(heap),
+      vector_(index->rd_index->indkey.values[0]),
+      idle_(heap == nullptr || heap->rd_tableam != GetHeapamTableAmRoutine() ||
             RelationUsesLocalBuffers(heap) ||
-            get_tablespace_io_concurrency(heap->rd_rel->reltablespace) == 0;
-    blocks_ = idle_ ? 0 : RelationGetNumberOfBlocks(heap);
+            get_tablespace_io_concurrency(heap->rd_rel->reltablespace) == 0),
+      blocks_(idle_ ? 0 : RelationGetNumberOfBlocks(heap)) {
     hinted_ = hints_pay(blocks_);
-    if (!idle_ && hints_ == nullptr)
-        hints_ = BufferHints::create(context_, blocks_);
-    for (Row &row : known_)
-        row = {};
 }
 
 void HeapPrefetch::pin_page(IndexFetchTableData *fetch, const core::HeapTid &row) {
@@ -69,9 +61,9 @@ void HeapPrefetch::pin_page(IndexFetchTableData *fetch, const core::HeapTid &row
     Buffer &pinned = reinterpret_cast<IndexFetchHeapData *>(fetch)->xs_cbuf;
     if (pinned != InvalidBuffer && BufferGetBlockNumber(pinned) == row.block)
         return;
-    Buffer &seen = hints_->at(row.block);
+    const Buffer seen = BufferHints::of(index_).of_table(row.block);
     if (!pin_where_seen(heap_, MAIN_FORKNUM, row.block, seen)) {
-        seen = InvalidBuffer;
+        BufferHints::of(index_).of_table(row.block) = InvalidBuffer;
         return;
     }
     if (pinned != InvalidBuffer)
@@ -101,9 +93,11 @@ void HeapPrefetch::look_ahead(std::span<const core::HeapTid> rows) {
 void HeapPrefetch::ask_for_page(Row *row) {
     if (row->tid.block >= blocks_)
         return;
-    Buffer &seen = hints_->at(row->tid.block);
-    if (seen == InvalidBuffer || !hinted_)
+    Buffer seen = hinted_ ? BufferHints::of(index_).of_table(row->tid.block) : InvalidBuffer;
+    if (seen == InvalidBuffer) {
         seen = PrefetchBuffer(heap_, MAIN_FORKNUM, row->tid.block).recent_buffer;
+        BufferHints::of(index_).of_table(row->tid.block) = seen;
+    }
     row->buffer = seen;
     if (seen != InvalidBuffer)
         prefetch_page(seen, row->tid.offset);

@@ -1,7 +1,7 @@
 // Brings the rows that an index scan will probably return next nearer: their table pages from disk if
 // they are not in buffers, and from memory into the processor's cache, while the executor is busy with
 // the row before. Nothing depends on what is read.  Called by
-// am_scan.cpp.
+// am_scan.cpp and filter_run.cpp.
 #pragma once
 
 #include "core/ids.h"
@@ -15,11 +15,8 @@ public:
     // the second the tuple itself, of the next its vector, if that is in the TOAST table.
     static constexpr size_t kAhead = 3;
 
-    // heap: the table scanned, vector: the number of its column, 0 = none. Remembers in `context`.
-    HeapPrefetch(MemoryContext context, Relation heap, AttrNumber vector);
-
-    // The same table opened anew, for the next scan.
-    void attach(Relation heap, AttrNumber vector);
+    // heap: the table to be read, or null; index: the one whose first column is what is read.
+    HeapPrefetch(Relation index, Relation heap);
 
     // Reading ahead is off (effective_io_concurrency), or the table is not a heap in shared buffers.
     bool idle() const { return idle_; }
@@ -39,10 +36,9 @@ private:
     static void ask_for_tuple(const Row &row);
     void ask_for_vector(const Row &row);
 
-    MemoryContext context_;
-    BufferHints *hints_ = nullptr;
+    Relation index_;
     Relation heap_;
-    AttrNumber vector_;  // 0 also once one was found in its row
+    AttrNumber vector_;  // its column; 0: an expression, or one was found in its row
     bool idle_;
     bool hinted_;
     BlockNumber blocks_;  // of the table, when the scan began: more would raise an error
