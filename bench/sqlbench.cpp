@@ -301,9 +301,15 @@ void search(Connection &connection, const Options &options, const Vectors &vecto
     size_t equals = options.sweep.find('=');
     if (equals == std::string::npos)
         die("--sweep takes name=value,value,…");
+    const std::string name = options.sweep.substr(0, equals);
+    const std::vector<std::string> values = split(options.sweep.substr(equals + 1));
+    // Everything cached: that includes what a session remembers from one query to the next.
+    connection.set(name, values.front());
+    for (size_t q = 0; q < std::min(options.queries, vectors.size()); ++q)
+        connection.search(vectors, q);
     const char *before = "[";
-    for (const std::string &value : split(options.sweep.substr(equals + 1))) {
-        connection.set(options.sweep.substr(0, equals), value);
+    for (const std::string &value : values) {
+        connection.set(name, value);
         std::printf("%s{\"value\": %s, ", before, value.c_str());
         search_once(connection, options, vectors);
         std::printf("}");
