@@ -1,6 +1,7 @@
 // The custom scan at work: which source its rows come from, and the rows.
 #include "pg/filter_cost.h"
 #include "pg/filter_scan.h"
+#include "pg/heap_prefetch.h"
 #include "pg/options.h"
 
 namespace hnsw::pg {
@@ -21,6 +22,8 @@ constexpr size_t kBatch = 256;
 
 // A bitmap so many times dearer than a probe is not built before one.
 constexpr double kProbeShare = 20;
+
+constexpr const char *kForcedReason = "hnsw.filter_strategy";
 
 // Of two ways that cost about the same, that whose cost is known is preferred: a search of the index
 // may look around in vain first.
@@ -132,14 +135,14 @@ bool fetch(FilterScanState *state, BlockNumber block, OffsetNumber offset) {
 }
 
 // Rows in order of the heap, the next ones on their way into the processor's cache while one is tested.
-void collect_tids(FilterScanState *state, std::span<const core::HeapTid> rows) {
-    HeapPrefetch &prefetch = state->work->prefetch;
+void collect_tids(FilterScanState *state, HeapPrefetch *prefetch,
+                  std::span<const core::HeapTid> rows) {
     for (size_t i = 0; i < rows.size(); i++) {
         CHECK_FOR_INTERRUPTS();
-        if (!prefetch.idle()) {
-            prefetch.pin_page(state->heap_fetcher, rows[i]);
+        if (!prefetch->idle()) {
+            prefetch->pin_page(state->heap_fetcher, rows[i]);
             const size_t next = std::min(HeapPrefetch::kAhead, rows.size() - i - 1);
-            prefetch.look_ahead(rows.subspan(i + 1, next));
+            prefetch->look_ahead(rows.subspan(i + 1, next));
         }
         if (fetch(state, rows[i].block, rows[i].offset))
             collect(state);
@@ -148,12 +151,13 @@ void collect_tids(FilterScanState *state, std::span<const core::HeapTid> rows) {
 
 // Every row the bitmap names, in order of the heap.
 void collect_bitmap(FilterScanState *state) {
+    HeapPrefetch prefetch(state->index, state->css.ss.ss_currentRelation);
     core::HeapTid batch[kBatch];
     size_t count = 0;
     auto add = [&](BlockNumber block, OffsetNumber offset) {
         batch[count++] = {block, offset};
         if (count == kBatch)
-            collect_tids(state, {batch, std::exchange(count, 0)});
+            collect_tids(state, &prefetch, {batch, std::exchange(count, 0)});
     };
     BitmapReader reader(state->bitmap);
     BitmapReader::Page page;
@@ -164,7 +168,7 @@ void collect_bitmap(FilterScanState *state) {
         for (OffsetNumber offset : page.offsets)
             add(page.block, offset);
     }
-    collect_tids(state, {batch, count});
+    collect_tids(state, &prefetch, {batch, count});
     reader.end();
     if (state->heap_fetcher != nullptr)
         table_index_fetch_reset(state->heap_fetcher);
@@ -271,15 +275,18 @@ void begin_with_bitmap(FilterScanState *state, Strategy strategy, const PassRate
     build_bitmap(state);
     state->may_change_mind = false;
     double matching = state->bitmap_rows;
-    core::Choice choice = index_choice(state, matching, wanted_rows(state) + state->passed, rate);
-    bool forced = strategy != Strategy::kAuto;
-    const char *reason = forced                                ? "hnsw.filter_strategy"
-                         : choice.strategy == Strategy::kExact ? "few rows match"
-                                                               : "many rows match";
-    if ((!forced || strategy == Strategy::kExact) &&
-        heap_cost(state, matching) * (forced ? 1 : kKnownCost) <=
-            (forced ? choice.exact_cost : choice.expected_cost))
-        begin_heap(state, forced ? reason : "few rows match");
+    const double heap = heap_cost(state, matching);
+    const core::Choice choice =
+        index_choice(state, matching, wanted_rows(state) + state->passed, rate);
+    const char *reason = kForcedReason;
+    bool in_table = strategy == Strategy::kExact && heap <= choice.exact_cost;
+    if (strategy == Strategy::kAuto) {
+        in_table = heap * kKnownCost <= choice.expected_cost;
+        reason =
+            in_table || choice.strategy == Strategy::kExact ? "few rows match" : "many rows match";
+    }
+    if (in_table)
+        begin_heap(state, reason);
     else
         begin_index(state,
                     {.rows = rows_of_bitmap(state),
@@ -291,14 +298,13 @@ void begin_with_bitmap(FilterScanState *state, Strategy strategy, const PassRate
 }
 
 void begin_forced(FilterScanState *state, Strategy strategy) {
-    constexpr const char *kReason = "hnsw.filter_strategy";
     if (strategy == Strategy::kExact && !has_child(state) && state->condition_count == 0)
-        begin_heap(state, kReason);
+        begin_heap(state, kForcedReason);
     else if (strategy != Strategy::kPostFilter && has_child(state))
         begin_with_bitmap(state, strategy);
     else
         begin_index(state, {.rows = nullptr, .wanted = state->wanted, .strategy = strategy},
-                    kReason);
+                    kForcedReason);
 }
 
 // The search without a bitmap, which is reconsidered when so many rows have been tested.

@@ -74,8 +74,7 @@ void begin(CustomScanState *node, EState *estate, int eflags) {
     state->offset = state->plan.offset != nullptr ? ExecInitExpr(state->plan.offset, ps) : nullptr;
     MemoryContext context =
         AllocSetContextCreate(estate->es_query_cxt, "hnsw filtered scan", ALLOCSET_DEFAULT_SIZES);
-    state->work =
-        create_in_context<FilterWork>(context, context, state->index, node->ss.ss_currentRelation);
+    state->work = create_in_context<FilterWork>(context, context);
     reset_filtered_scan(state, false);
 }
 

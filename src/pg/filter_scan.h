@@ -15,7 +15,6 @@
 #include "pg/am.h"
 #include "pg/filter_plan.h"
 #include "pg/filter_rows.h"
-#include "pg/heap_prefetch.h"
 
 namespace hnsw::pg {
 
@@ -42,13 +41,8 @@ struct BoundTest {
 struct FilterWork {
     static constexpr bool kAbandonable = true;
 
-    FilterWork(MemoryContext context, Relation index, Relation heap)
-        : memory(context),
-          queue(context),
-          nearest(context),
-          returned(&memory),
-          rows(&memory),
-          prefetch(index, heap) {}
+    explicit FilterWork(MemoryContext context)
+        : memory(context), queue(context), nearest(context), returned(&memory), rows(&memory) {}
 
     McxtResource memory;
     RowQueue queue;
@@ -56,7 +50,6 @@ struct FilterWork {
     // Places of the rows returned while another source may still take over.
     std::pmr::vector<uint64_t> returned;
     core::TidSet rows;  // of the bitmap
-    HeapPrefetch prefetch;
 };
 
 struct FilterScanState {
