@@ -19,6 +19,7 @@ our @EXPORT = qw(
     hnsw_node hnsw_standby wait_for_replay check_clean random_vector_sql
     create_generators start_load load_running stop_load kill_server kill_backend revive
     ask_questions update_answers recall index_rows table_rows same_rows uses_index log_has_no_fault
+    vacuum_all
 );
 
 # A started node with the extension created in database postgres. Further arguments are settings.
@@ -64,6 +65,15 @@ sub check_clean {
     my $found = $node->safe_psql($database // 'postgres',
         "SELECT * FROM hnsw_check('$index') WHERE severity = 'error' LIMIT 10");
     is($found, '', $node->name . ": $index is sound");
+    return;
+}
+
+# VACUUM that takes every dead row out. A plain one passes over the heap pages that somebody has pinned
+# at the moment - here the background writer, busy in a pool of 128 pages - and leaves their rows, in
+# table and index, to the next; one that freezes waits for the pin to go.
+sub vacuum_all {
+    my ($node, $table) = @_;
+    $node->safe_psql('postgres', "VACUUM (FREEZE) $table");
     return;
 }
 

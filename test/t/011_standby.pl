@@ -94,7 +94,7 @@ $primary->safe_psql('postgres', q{
     INSERT INTO places SELECT i, CASE WHEN i % 10 = 0 THEN '[2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2]'
         ELSE clustered_vector(20) END FROM generate_series(1, 3000) i;
     DELETE FROM places WHERE id % 3 <> 0});
-$primary->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP off) places');
+$primary->safe_psql('postgres', 'VACUUM (FREEZE, INDEX_CLEANUP off) places');
 wait_for_replay($primary, $standby);
 my $expected = $standby->safe_psql('postgres', 'SELECT id FROM places ORDER BY id');
 

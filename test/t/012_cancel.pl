@@ -106,7 +106,7 @@ for my $round (1 .. 10) {
     $node->safe_psql('postgres', q{DELETE FROM items WHERE id % 3 = 0}) if $round == 3;
 }
 cmp_ok($cancelled, '>=', 1, "$cancelled of 10 VACUUMs were cancelled");
-$node->safe_psql('postgres', 'VACUUM items');
+vacuum_all($node, 'items');
 check_clean($node, 'items_v');
 is($node->safe_psql('postgres', q{SELECT rows || ' rows, ' || deleted_nodes || ' deleted, ' || unreachable_nodes
         || ' unreachable' FROM hnsw_stats('items_v')}),

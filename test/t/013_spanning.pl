@@ -55,7 +55,7 @@ for my $round (1 .. $kROUNDS) {
 
 # What crashes left behind is taken up again: no note of a lost part remains.
 for my $name (sort keys %index) {
-    $node->safe_psql('postgres', "VACUUM $name; SELECT pg_current_xact_id(); VACUUM $name");
+    $node->safe_psql('postgres', "VACUUM (FREEZE) $name; SELECT pg_current_xact_id(); VACUUM $name");
     check_clean($node, "${name}_v");
     is($node->safe_psql('postgres', "SELECT * FROM hnsw_check('${name}_v') WHERE code = 'orphan_part' LIMIT 5"),
         '', 'VACUUM leaves no part that belongs to no record');
@@ -64,9 +64,9 @@ for my $name (sort keys %index) {
     my $dimensions = $index{$name}[0];
     $node->safe_psql('postgres', qq{
         DELETE FROM $name;
-        VACUUM $name;
+        VACUUM (FREEZE) $name;
         SELECT pg_current_xact_id();
-        VACUUM $name;
+        VACUUM (FREEZE) $name;
         INSERT INTO $name (v) SELECT uniform_vector($dimensions) FROM generate_series(1, $rows)});
     check_clean($node, "${name}_v");
     same_rows($node, $name, '<->', "(SELECT v FROM $name ORDER BY id LIMIT 1)", "$name was filled again");

@@ -43,7 +43,7 @@ sub stat_of {
 
 # Round 1: nine rows of ten go. Freed slots are filled again from the second VACUUM on.
 $node->safe_psql('postgres', 'DELETE FROM items WHERE id % 10 <> 0');
-$node->safe_psql('postgres', 'VACUUM items');
+vacuum_all($node, 'items');
 check_clean($node, 'items_v');
 is(stat_of('items_v', 'deleted_nodes'), '0', 'no node without rows is left');
 is(stat_of('items_v', 'unreachable_nodes'), '0', 'every node can be reached');
@@ -62,7 +62,7 @@ for my $ef (10, 40, 200) {
         "recall at ef_search $ef: $vacuumed vacuumed, $fresh in a new index");
 }
 
-$node->safe_psql('postgres', 'VACUUM items');
+vacuum_all($node, 'items');
 my @sizes;
 for my $round (1, 2) {
     my $first = $kROWS * ($round - 1);
@@ -73,8 +73,8 @@ for my $round (1, 2) {
     check_clean($node, 'items_v');
     if ($round == 1) {
         $node->safe_psql('postgres', 'DELETE FROM items WHERE id % 10 <> 0');
-        $node->safe_psql('postgres', 'VACUUM items');
-        $node->safe_psql('postgres', 'VACUUM items');
+        vacuum_all($node, 'items');
+        vacuum_all($node, 'items');
     }
 }
 cmp_ok($sizes[1], '<=', 1.1 * $sizes[0], "size after the second round, $sizes[1], against $sizes[0]");
@@ -96,7 +96,7 @@ $node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP off) items');
 check_clean($node, 'items_v');
 same_rows($node, 'items', '<->', '(SELECT q FROM questions WHERE id = 2)', 'all rows after INDEX_CLEANUP off');
 my $before = stat_of('items_v', 'rows');
-$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP on) items');
+$node->safe_psql('postgres', 'VACUUM (FREEZE, INDEX_CLEANUP on) items');
 check_clean($node, 'items_v');
 my $rows = $node->safe_psql('postgres', 'SELECT count(*) FROM items');
 cmp_ok($before, '>', $rows, 'INDEX_CLEANUP off left dead rows');
@@ -105,13 +105,13 @@ is(stat_of('items_v', 'rows'), $rows, 'INDEX_CLEANUP on took them out');
 # With little memory for dead nodes VACUUM takes more passes.
 $node->safe_psql('postgres', q{
     DELETE FROM items WHERE id % 3 = 0});
-$node->safe_psql('postgres', q{SET maintenance_work_mem = '1MB'; VACUUM items});
+$node->safe_psql('postgres', q{SET maintenance_work_mem = '1MB'; VACUUM (FREEZE) items});
 check_clean($node, 'items_v');
 is(stat_of('items_v', 'deleted_nodes'), '0', 'a VACUUM with little memory leaves nothing');
 
 # Everything goes, and the index starts again.
 $node->safe_psql('postgres', 'DELETE FROM items');
-$node->safe_psql('postgres', 'VACUUM items') for 1, 2;
+vacuum_all($node, 'items') for 1, 2;
 check_clean($node, 'items_v');
 is(stat_of('items_v', 'rows'), '0', 'no row is left');
 is($node->safe_psql('postgres', 'SET enable_seqscan = off; SELECT id FROM items ORDER BY v <-> (SELECT v FROM pool LIMIT 1) LIMIT 3'),

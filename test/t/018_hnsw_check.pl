@@ -32,9 +32,9 @@ $node->safe_psql('postgres', q{
     CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 4, ef_construction = 24);
     -- Free slots, some of them on a list.
     DELETE FROM items WHERE id BETWEEN 400 AND 500;
-    VACUUM items;
+    VACUUM (FREEZE) items;
     SELECT pg_current_xact_id();
-    VACUUM items;
+    VACUUM (FREEZE) items;
     CREATE TABLE wide (id integer, v vector(9000));
     CREATE INDEX wide_v ON wide USING hnsw (v vector_l2_ops);
     INSERT INTO wide SELECT i, uniform_vector(9000) FROM generate_series(1, 40) i;

@@ -45,7 +45,7 @@ cmp_ok($read, '<', 300, 'which does not ask the heap again');
 check_clean($node, 't_idx');
 
 # The places are taken by other rows, in the heap and in the index.
-$node->safe_psql('postgres', 'VACUUM t');
+vacuum_all($node, 't');
 $node->safe_psql('postgres',
     'INSERT INTO t SELECT i, ARRAY[i, i % 7, 1]::vector FROM generate_series(1, 1000) i');
 ($answer, $read) = ask();
