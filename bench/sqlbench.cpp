@@ -5,16 +5,18 @@
  *
  *   sqlbench search --dsn D --vectors F --sql "SELECT id … $1 …" [--set name=value]…
  *                   [--sweep name=v1,v2,…] [--queries N] [--seconds S] [--ids] [--wait]
+ *                   [--processor N]
  *   sqlbench insert --dsn D --vectors F --sql "INSERT … $1::int, $2" [--set name=value]…
- *                   --from A --to B [--batch N] [--wait]
- *   sqlbench compare --vectors F [--queries N] [--budget S] [--hopeless X]
+ *                   --from A --to B [--batch N] [--wait] [--processor N]
+ *   sqlbench compare --vectors F [--queries N] [--budget S] [--hopeless X] [--processor N]
  *                   {--side NAME [--dsn D] [--sql "…"] [--set name=value]…}…
  *
  * search sends every query of F (.fvecs) once for each value of the swept setting, or over and over
  * for S seconds; insert sends rows A to B-1 of F, N to a transaction.  Of each value, or of the
  * rows, it prints their number, wall, client and server seconds, and, if asked, the ids (the first
  * column, an int4) that came back.  With --wait it says "ready" when connected and begins at the
- * first line of its input, so that several begin together.  compare sends each query to every side,
+ * first line of its input, so that several begin together.  With --processor it runs on that
+ * processor alone, and the backends it talks to with it.  compare sends each query to every side,
  * in random order, each a session of its own, and prints what every single query cost and returned.
  * What stands before the first --side holds for all.  The first side answers all queries.  Another
  * gets no more after kEnoughQueries once it took S seconds of its server, and after kLeastQueries, or
@@ -23,6 +25,7 @@
  * bench/run.
  */
 #include <libpq-fe.h>
+#include <sched.h>
 #include <sys/types.h>
 
 #include <algorithm>
@@ -60,6 +63,7 @@ struct Options {
     size_t queries = SIZE_MAX, from = 0, to = 0, batch = 1;
     double seconds = 0, budget = 1e9, hopeless = 1e9;
     bool ids = false, wait = false;
+    int processor = -1; /* any */
 };
 
 constexpr size_t kFewestQueries = 4;
@@ -104,6 +108,8 @@ Options parse(int argc, char **argv) {
             session.settings.push_back(value);
         else if (name == "--queries")
             options.queries = std::stoul(value);
+        else if (name == "--processor")
+            options.processor = std::stoi(value);
         else if (name == "--from")
             options.from = std::stoul(value);
         else if (name == "--to")
@@ -124,6 +130,15 @@ Options parse(int argc, char **argv) {
 
 uint32_t big_endian(uint32_t value) {
     return std::endian::native == std::endian::little ? __builtin_bswap32(value) : value;
+}
+
+/** Lets a process run on one processor only. */
+void pin(pid_t process, int processor) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<size_t>(processor), &set);
+    if (sched_setaffinity(process, sizeof set, &set) != 0)
+        die("cannot choose the processor of process " + std::to_string(process));
 }
 
 /** The rows of an .fvecs file as binary vector parameters: int16 dimensions, int16 0, floats. */
@@ -167,12 +182,14 @@ using Result = std::unique_ptr<PGresult, decltype(&PQclear)>;
 /** A connection that ends the program at the first error. */
 class Connection {
 public:
-    explicit Connection(const Session &session)
+    Connection(const Session &session, int processor)
         : connection_(PQconnectdb(session.dsn.c_str()), &PQfinish) {
         if (PQstatus(get()) != CONNECTION_OK)
             die(PQerrorMessage(get()));
         if (clock_getcpuclockid(PQbackendPID(get()), &server_clock_) != 0)
             die("the server's processes are not on this machine");
+        if (processor >= 0)
+            pin(PQbackendPID(get()), processor);
         for (const std::string &setting : session.settings) {
             size_t equals = setting.find('=');
             if (equals == std::string::npos)
@@ -367,7 +384,7 @@ void compare(const Options &options, const Vectors &vectors) {
     std::vector<Side> sides;
     size_t queries = std::min(options.queries, vectors.size());
     for (const Session &session : options.sides) {
-        Side &side = sides.emplace_back(Side{Connection(session), {}, {}, {}});
+        Side &side = sides.emplace_back(Side{Connection(session, options.processor), {}, {}, {}});
         double began = side.connection.server_seconds();
         for (size_t q = 0; q < std::min(queries, kWarmUp); ++q)
             if (side.connection.server_seconds() - began < kWarmUpSeconds)
@@ -419,13 +436,15 @@ void insert(Connection &connection, const Options &options, const Vectors &vecto
 int main(int argc, char **argv) {
     Options options = parse(argc, argv);
     Vectors vectors(options.vectors);
+    if (options.processor >= 0)
+        pin(0, options.processor);
     if (options.mode == "compare") {
         if (options.sides.empty())
             die("compare needs a --side");
         compare(options, vectors);
         return 0;
     }
-    Connection connection(options.session);
+    Connection connection(options.session, options.processor);
     if (options.wait) {
         std::puts("ready");
         std::fflush(stdout);

@@ -103,7 +103,7 @@ SET hnsw.filter_strategy = exact;
 SELECT strategy, bitmap, fetched < 1000 AS few, same(top('half = 1')) FROM run(top('half = 1'));
 RESET hnsw.filter_strategy;
 
--- a session remembers what met the conditions used last, until anything is written: what is written is seen
+-- a session remembers what met the conditions used last, by pages of the index: what is written is seen
 CREATE FUNCTION counted(filter text, OUT n int, OUT "again" int, OUT good boolean) LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE 'SELECT count(*) FROM (' || top(filter, 'LIMIT 500') || ') s' INTO n;
@@ -124,6 +124,8 @@ ROLLBACK;
 SELECT * FROM counted('region = 50');
 DELETE FROM c WHERE id BETWEEN 5000 AND 5004;
 VACUUM c;
+SELECT * FROM counted('region = 50');
+REINDEX INDEX c_attributes;
 SELECT * FROM counted('region = 50');
 
 -- distance bounds: estimates from a sample. Half to five times the truth (a third of the rows without them).

@@ -10,7 +10,7 @@ from . import datasets, filters_mode, libraries, recall_mode, report, scale_mode
 from .measure import Rounds, say
 from .recall import Truth
 from .results import Results
-from .server import Server
+from .server import Server, common_processor
 
 EFS = (4, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 240, 320, 480, 640)
 QUICK_EFS = (5, 10, 20, 40, 80, 160, 320)
@@ -42,6 +42,10 @@ def parse():
         help="per cent of rows that --filters' conditions keep: 50,20,…",
     )  # fmt: skip
     parser.add_argument("--by-inserts", action="store_true", help="--recall of an index so filled")
+    parser.add_argument(
+        "--any-processor", action="store_true",
+        help="let client and backend run where the system puts them, not on one processor",
+    )  # fmt: skip
     parser.add_argument("--data", type=Path, help="a dataset, or a folder of some (HNSW_DATA)")
     parser.add_argument("--metric", choices=("l2", "cosine"), help="where the files do not say")
     parser.add_argument("--only", help="datasets whose name contains this")
@@ -102,7 +106,8 @@ def headline(dataset, arguments, servers):
         f"{dataset.name}: {len(dataset.base):,} rows, {dataset.dimensions} dimensions, "
         f"{dataset.metric}, {len(dataset.queries)} queries, m = {arguments.m}, "
         f"ef_construction = {arguments.ef_construction}\n{sides}; {machine()}; "
-        f"medians of {arguments.rounds} rounds; processor time is server + client"
+        f"medians of {arguments.rounds} rounds; processor time is server + client, "
+        + ("which share a processor" if servers[0].processor is not None else "on any processor")
     )
 
 
@@ -157,6 +162,12 @@ def main():
     if arguments.peer_dsn:
         servers.append(Server("pgvector", arguments.peer_dsn, "vector", client, work))
         warn_of_differences(servers)
+    if not arguments.any_processor:
+        processor = common_processor(servers)
+        if processor is None:
+            say("client and backends run on any processor: moving them is not permitted")
+        for server in servers:
+            server.processor = processor
     folder = arguments.results or root / "bench" / "results"
     try:
         if arguments.filters:

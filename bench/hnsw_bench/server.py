@@ -1,6 +1,7 @@
 """One server with a type vector and an access method hnsw: ours, or the peer's."""
 
 import json
+import os
 import subprocess
 import time
 from contextlib import contextmanager
@@ -67,12 +68,24 @@ def _parent(pid):
         return int(file.read().rsplit(")", 1)[1].split()[1])
 
 
+def common_processor(servers):
+    """A processor that a client may share with its backend on every one of the servers; None if we
+    may not say where their processes run."""
+    try:
+        for server in servers:
+            os.sched_setaffinity(server.pid, os.sched_getaffinity(server.pid))
+    except (AttributeError, PermissionError):
+        return None
+    return max(os.sched_getaffinity(0))
+
+
 class Server:
     """A database of our own on a server, named name in every table and plot."""
 
     def __init__(self, name, dsn, extension, sqlbench, folder):
         self.name, self.extension = name, extension
         self.is_ours = extension == "hnsw"
+        self.processor = None  # where single clients and their backends run
         self.sqlbench, self.folder = sqlbench, folder
         self.admin_dsn = dsn
         self.database = "hnsw_bench"
@@ -224,8 +237,13 @@ class Server:
         return finish(self.start(*arguments))
 
     def search(self, dataset, settings, *arguments):
-        """Queries as sqlbench sends them."""
-        return self.measure("search", dataset, self.nearest(dataset), settings, *arguments)
+        """Queries as sqlbench sends them, one client."""
+        statement = self.nearest(dataset)
+        return self.measure("search", dataset, statement, settings, *self.beside(), *arguments)
+
+    def beside(self):
+        """Arguments that bring a client and its backends to one processor, if so wished."""
+        return () if self.processor is None else ("--processor", str(self.processor))
 
     def compare(self, dataset, sides, *arguments):
         """What each query of the dataset cost and returned on every side, asked in turn."""
@@ -234,7 +252,8 @@ class Server:
             command += ["--side", side.name, "--dsn", side.server.dsn, "--sql", side.statement]
             for name, value in (SETTINGS | side.settings).items():
                 command += ["--set", f"{name}={value}"]
-        return finish(subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True))
+        command += [*self.beside(), *arguments]
+        return finish(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
 
     def insert(self, dataset, first, end, clients=1, batch=1):
         """Inserts rows first to end - 1 by that many clients at once, and returns the Cost."""

@@ -67,8 +67,8 @@ double cost_of_tests(const FilterFacts &facts, double tests) {
 /* Own distances of all that match. */
 double exact_cost(const FilterFacts &facts) {
     const double read = kExactRead + kExactDimension * std::min(facts.dim, kExactDimensions);
-    const double pages = facts.directory_pages;
-    return read * facts.matching + (pages == 0 ? 0 : pages * page_cost(facts));
+    const double unknown = facts.directory_pages - facts.known_pages;
+    return read * facts.matching + (unknown == 0 ? 0 : unknown * page_cost(facts));
 }
 
 /* Matching nodes that a walk is to find. */

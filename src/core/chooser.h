@@ -49,7 +49,8 @@ struct FilterFacts {
     uint32_t ef = 40;      /* width of the plain beam: ef_search times the beam factor */
     uint32_t dim = 0;      /* padded dimensions */
     uint32_t records_per_page = 1;
-    uint32_t directory_pages = 0; /* of the index; 0: matching rows are at hand already */
+    uint32_t directory_pages = 0; /* of the index */
+    double known_pages = 0;       /* of them: what matches there is at hand */
 };
 
 struct Choice {

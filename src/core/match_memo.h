@@ -1,12 +1,15 @@
 /*
  * What the pass over matching nodes has found out about a filter, kept from scan to scan by whoever can
- * tell that the index has not changed (pg/filter_memo.h).  A scan reads and fills it.
+ * tell that it is about the same index and filter (pg/filter_memo.h).  A scan reads and fills it.  What
+ * has changed since, the versions of the directory's pages tell: a page that has the version it was
+ * tested at need not be tested again.
  */
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory_resource>
+#include <span>
 #include <vector>
 
 #include "core/ids.h"
@@ -17,20 +20,61 @@ struct MatchMemo {
     /* More are not kept: then reading their records costs more than finding them. */
     static constexpr size_t kMostNodes = 16384;
 
-    explicit MatchMemo(std::pmr::memory_resource *memory) : ids(memory) {}
+    /* A directory page as it was tested. */
+    struct Page {
+        uint64_t version; /* page_version() */
+        uint32_t end;     /* of `ids`: behind the page's nodes */
+    };
 
-    /* The filter is another one, or the index may have changed. Scans that have begun before no longer
-     * use it. */
+    explicit MatchMemo(std::pmr::memory_resource *memory)
+        : ids(memory), pages(memory), new_ids(memory), new_pages(memory) {}
+
+    /* The filter is another one, or the index. Scans that have begun before no longer use it. */
     void reset() {
         number++;
         complete = false;
         ids.clear();
+        pages.clear();
     }
 
-    std::pmr::vector<NodeId> ids; /* of all nodes that pass, ascending, once `complete` */
+    /* A pass begins, by itself or beside what the last one has found. */
+    void start() {
+        new_ids.clear();
+        new_pages.clear();
+    }
+    /* The pass has found these nodes in the next page. False: they are too many to be kept. */
+    bool add(uint64_t version, std::span<const NodeId> found) {
+        if (new_ids.size() + found.size() > kMostNodes)
+            return false;
+        new_ids.insert(new_ids.end(), found.begin(), found.end());
+        new_pages.push_back({version, static_cast<uint32_t>(new_ids.size())});
+        return true;
+    }
+    /* The pass has come to the end of the index. */
+    void finish(double live_nodes) {
+        ids.swap(new_ids);
+        pages.swap(new_pages);
+        nodes = live_nodes;
+        complete = true;
+        current = true;
+    }
+
+    /* The nodes of directory page `page` that passed. */
+    std::span<const NodeId> of_page(size_t page) const {
+        const uint32_t begin = page == 0 ? 0 : pages[page - 1].end;
+        return {ids.data() + begin, pages[page].end - begin};
+    }
+
+    std::pmr::vector<NodeId> ids; /* of all nodes that passed, ascending, once `complete` */
+    std::pmr::vector<Page> pages; /* where they are */
     double nodes = 0;             /* live ones, about */
     uint64_t number = 1;          /* of what it is about */
     bool complete = false;
+    bool current = false; /* no page has changed since; whoever keeps the memo takes it back */
+
+    /* Of the pass that is under way. */
+    std::pmr::vector<NodeId> new_ids;
+    std::pmr::vector<Page> new_pages;
 };
 
 }  // namespace hnsw::core

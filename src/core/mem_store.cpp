@@ -76,8 +76,12 @@ void MemStore::txn_commit(PageTxn &txn) {
     if (on_commit)
         on_commit(ordinal);
     for (TxnPage &p : txn.pages())
-        if (p.image != nullptr)
-            std::memcpy(reinterpret_cast<Page *>(p.handle)->bytes, p.image, kPageSize);
+        if (p.image != nullptr) {
+            std::byte *bytes = reinterpret_cast<Page *>(p.handle)->bytes;
+            std::memcpy(bytes, p.image, kPageSize);
+            const uint64_t version = ordinal + 1;
+            std::memcpy(bytes, &version, sizeof(version));
+        }
     txn_abort(txn);
 }
 

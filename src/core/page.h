@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "core/attributes.h"
 #include "core/ids.h"
@@ -55,6 +56,14 @@ inline PageTrailer &trailer(std::byte *page) {
 }
 inline const PageTrailer &trailer(const std::byte *page) {
     return *reinterpret_cast<const PageTrailer *>(page + kPageSize - kPageTrailerBytes);
+}
+
+/* A number that is another one after every change of the page that is logged (its LSN); 0 before the
+ * first. */
+inline uint64_t page_version(const std::byte *page) {
+    uint64_t version;
+    std::memcpy(&version, page, sizeof(version));
+    return version;
 }
 
 /* The page's kind; kUnused for anything that is not one of our pages. */

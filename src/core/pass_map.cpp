@@ -127,7 +127,7 @@ bool PassMap::find_out(NodeId id) {
     const uint32_t number = (id - shape_.per_page) / span_;
     if (number < touches_.size() && (filter_.rows == nullptr || ++touches_[number] == kTouches)) {
         PageBits bits;
-        evaluate(number, true, &bits);
+        evaluate(number, true, 0, &bits);
         keep(number, bits);
         const uint32_t entry = id - first_of(number);
         return (bits.pass[entry / 64] >> (entry % 64) & 1) != 0;
@@ -150,14 +150,18 @@ bool PassMap::find_out(NodeId id) {
     return pass;
 }
 
-/* Tests all entries of a page; those of the set of rows only if asked to. */
-void PassMap::evaluate(uint32_t number, bool test_rows, PageBits *out) {
+/* Tests all entries of a page whose version is not `known`; those of the set of rows only if asked
+ * to. */
+uint64_t PassMap::evaluate(uint32_t number, bool test_rows, uint64_t known, PageBits *out) {
     std::fill_n(out->pass, kPageWords, 0);
     out->used = 0;
     PageRef page;
     DirectoryView view;
     if (!open(number, &page, &view))
-        return;
+        return 0;
+    const uint64_t version = page_version(page.data());
+    if (version == known && version != 0)
+        return version;
     const simd::KeyKernels &kernels = simd::key_kernels();
     /* Entries behind the last one are unused: as many as make the number a multiple of eight. */
     const uint32_t entries = (span_ + 7) / 8 * 8;
@@ -187,6 +191,7 @@ void PassMap::evaluate(uint32_t number, bool test_rows, PageBits *out) {
         out->used += static_cast<uint32_t>(std::popcount(used[word]));
         out->pass[word] |= many[word];
     }
+    return version;
 }
 
 /* Files the verdict on a page by node id. Ids of a page follow each other, but start anywhere. */
@@ -208,14 +213,21 @@ void PassMap::keep(uint32_t number, const PageBits &bits) {
     }
 }
 
-void PassMap::matching_of(uint32_t number, std::pmr::vector<NodeId> &out) {
-    prefetch(number + 1);
+uint64_t PassMap::matching_of(uint32_t number, uint64_t known, std::pmr::vector<NodeId> &out) {
+    if (known == 0)
+        prefetch(number + 1);
     PageBits bits;
-    evaluate(number, true, &bits);
+    const uint64_t version = evaluate(number, true, known, &bits);
     for (uint32_t word = 0; word * 64 < span_; word++)
         for (uint64_t rest = bits.pass[word]; rest != 0; rest &= rest - 1)
             out.push_back(first_of(number) + word * 64 +
                           static_cast<uint32_t>(std::countr_zero(rest)));
+    return version;
+}
+
+void PassMap::prefetch_version(uint32_t number) {
+    if (number < pages_)
+        store_.prefetch_cached(block_of(number), 0, sizeof(uint64_t));
 }
 
 /* What evaluate() reads of a page. */
@@ -239,7 +251,7 @@ PassMap::Estimate PassMap::sample(uint32_t wanted) {
         const auto number =
             static_cast<uint32_t>((uint64_t{i} * 2 + 1) * pages_ / (uint64_t{n} * 2));
         PageBits bits;
-        evaluate(number, false, &bits);
+        evaluate(number, false, 0, &bits);
         if (number < touches_.size() && filter_.rows == nullptr)
             keep(number, bits);
         sum.nodes += bits.used;

@@ -39,8 +39,11 @@ public:
 
     /* Directory pages, numbered from 0 in the order of the index. */
     uint32_t pages() const { return pages_; }
-    /* Appends the ids of a page's nodes that pass, ascending. */
-    void matching_of(uint32_t page, std::pmr::vector<NodeId> &out);
+    /* Appends the ids of a page's nodes that pass, ascending, unless the page's version is `known`;
+     * returns the version (0: never changed so far). */
+    uint64_t matching_of(uint32_t page, uint64_t known, std::pmr::vector<NodeId> &out);
+    /* Asks for what matching_of() reads of a page, if that is its version alone. */
+    void prefetch_version(uint32_t page);
 
     /* What `pages` directory pages, evenly spread, say about the whole index. The rows of a TidSet are
      * not looked for: its size tells how many match, conditions thought independent of it. */
@@ -69,7 +72,7 @@ private:
 
     bool find_out(NodeId id);
     bool open(uint32_t number, PageRef *page, DirectoryView *view);
-    void evaluate(uint32_t number, bool test_rows, PageBits *out);
+    uint64_t evaluate(uint32_t number, bool test_rows, uint64_t known, PageBits *out);
     void prefetch(uint32_t number);
     void keep(uint32_t number, const PageBits &bits);
     BlockNo block_of(uint32_t number) const { return 1 + number * shape_.blocks; }

@@ -60,6 +60,10 @@ constexpr size_t kExactBatch = 512;
 /* Of these, the one that comes so many later is asked for while one is read. */
 constexpr size_t kExactAhead = 4;
 
+/* Directory pages looked ahead for their version, and what looking at it saves, of testing the page. */
+constexpr uint32_t kVersionsAhead = 4;
+constexpr double kSavedByVersion = 0.75;
+
 /* Limits of what is learnt of an index, and how much of it each new measurement is. */
 constexpr double kLeastCover = 0.1;
 constexpr double kMostCover = 1;
@@ -82,10 +86,10 @@ void Scan::Impl::begin_filtered() {
         if (remembers())
             estimate = {.nodes = options.memo->nodes,
                         .matching = static_cast<double>(options.memo->ids.size()),
-                        .counted = true};
+                        .counted = options.memo->current};
         else
             estimate = map.sample(kFirstSample);
-        sampled = kFirstSample;
+        sampled = remembers() ? kSecondSample : kFirstSample;
     }
     report.estimated = estimate.matching;
     way = Way::kMatching;
@@ -125,7 +129,15 @@ FilterFacts Scan::Impl::facts() const {
             .ef = static_cast<uint32_t>(beam_width(options.ef)),
             .dim = index.layouts().base.dim,
             .records_per_page = index.layouts().base.per_page,
-            .directory_pages = remembers() ? 0 : map.pages()};
+            .directory_pages = map.pages(),
+            .known_pages = known_pages()};
+}
+
+/* Directory pages that need not be tested. */
+double Scan::Impl::known_pages() const {
+    if (!remembers())
+        return 0;
+    return options.memo->current ? map.pages() : kSavedByVersion * map.pages();
 }
 
 bool Scan::Impl::forced() const { return options.strategy != Strategy::kAuto; }
@@ -494,6 +506,29 @@ bool Scan::Impl::has_memo() const {
 /* Whether the nodes that pass are known already. */
 bool Scan::Impl::remembers() const { return has_memo() && options.memo->complete; }
 
+/* Finds out what has changed since the memo was filled: in pages of another version, and new ones. */
+void Scan::Impl::refresh_memo() {
+    MatchMemo &memo = *options.memo;
+    memo.start();
+    for (uint32_t i = 0; i < std::min(map.pages(), kVersionsAhead); i++)
+        map.prefetch_version(i);
+    for (uint32_t page = 0; page < map.pages(); page++) {
+        map.prefetch_version(page + kVersionsAhead);
+        const bool is_known = page < memo.pages.size();
+        const uint64_t known = is_known ? memo.pages[page].version : 0;
+        ids.clear();
+        const uint64_t version = map.matching_of(page, known, ids);
+        const bool same = version == known && version != 0;
+        if (!memo.add(version, same ? memo.of_page(page) : std::span<const NodeId>(ids))) {
+            memo.complete = false;
+            memo_number = 0;
+            return;
+        }
+        index.store().poll();
+    }
+    memo.finish(memo.nodes * map.pages() / static_cast<double>(memo.pages.size()));
+}
+
 /* The next nodes that pass, into `ids`: from position *at of those remembered, or from directory page
  * *at and on. False: there are no more. */
 bool Scan::Impl::next_batch(size_t *at, uint64_t *found) {
@@ -507,20 +542,13 @@ bool Scan::Impl::next_batch(size_t *at, uint64_t *found) {
     }
     if (*at == map.pages())
         return false;
-    while (*at < map.pages() && ids.size() < kExactBatch)
-        map.matching_of(static_cast<uint32_t>((*at)++), ids);
-    *found += ids.size();
-    if (!has_memo())
-        return true;
-    MatchMemo &memo = *options.memo;
-    if (*found > MatchMemo::kMostNodes) {
-        memo_number = 0;
-        return true;
+    for (; *at < map.pages() && ids.size() < kExactBatch; (*at)++) {
+        const size_t before = ids.size();
+        const uint64_t version = map.matching_of(static_cast<uint32_t>(*at), 0, ids);
+        if (has_memo() && !options.memo->add(version, std::span<const NodeId>(ids).subspan(before)))
+            memo_number = 0;
     }
-    if (*found == ids.size())
-        memo.ids.clear();
-    memo.ids.insert(memo.ids.end(), ids.begin(), ids.end());
-    memo.nodes = estimate.nodes;
+    *found += ids.size();
     return true;
 }
 
@@ -539,6 +567,10 @@ void Scan::Impl::start_matching() {
             put_rows(result);
         results.clear();
     };
+    if (remembers() && !options.memo->current)
+        refresh_memo();
+    if (has_memo() && !options.memo->complete)
+        options.memo->start();
     size_t at = 0;
     while (next_batch(&at, &found)) {
         if (!sorting && thinks_again(found, static_cast<uint32_t>(at))) {
@@ -555,8 +587,8 @@ void Scan::Impl::start_matching() {
             move_to_sorter();
         }
     }
-    if (has_memo())
-        options.memo->complete = true;
+    if (has_memo() && !options.memo->complete)
+        options.memo->finish(estimate.nodes);
     if (sorting) {
         move_to_sorter();
         sorter.sort();

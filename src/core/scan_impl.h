@@ -92,6 +92,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     bool confirm_match() override;
     void begin_filtered();
     FilterFacts facts() const;
+    double known_pages() const;
     bool forced() const;
     bool more_of_filtered();
     void start_beam();
@@ -110,6 +111,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     bool has_memo() const;
     bool remembers() const;
     void start_matching();
+    void refresh_memo();
     bool next_batch(size_t *at, uint64_t *found);
     void read_matching(RecordRef &record);
     bool has_matching_row(const Result &result);

@@ -1,5 +1,6 @@
 // The filter a session used last. Page changes are logged while the pages are locked, and a pass over the
 // directory locks each page: if the end of the WAL is where it was before the pass, no page has changed.
+// If it is not, the pages' LSNs tell which have; those of another file of the same index tell nothing.
 #include "pg/filter_memo.h"
 
 #include "pg/memory.h"
@@ -21,7 +22,8 @@ struct SessionMemo {
     McxtResource memory;
     core::MatchMemo matches;
     Oid index = InvalidOid;
-    XLogRecPtr written = InvalidXLogRecPtr;  // the end of the WAL when `matches` was empty
+    FileNumber file = InvalidOid;
+    XLogRecPtr written = InvalidXLogRecPtr;  // the end of the WAL before `matches` was looked at
     std::pmr::vector<uint64_t> conditions;
     std::pmr::vector<uint64_t> described;  // scratch
 };
@@ -58,19 +60,21 @@ void describe(std::span<const core::Condition> conditions, std::pmr::vector<uint
 }  // namespace
 
 core::MatchMemo *filter_memo(Relation index, std::span<const core::Condition> conditions) {
-    if (conditions.empty() || !is_short(conditions) || !RelationNeedsWAL(index) ||
-        RecoveryInProgress())
+    if (conditions.empty() || !is_short(conditions) || !RelationNeedsWAL(index))
         return nullptr;
     SessionMemo &memo = memo_of_session();
-    XLogRecPtr written = GetXLogInsertRecPtr();
+    const XLogRecPtr written = RecoveryInProgress() ? InvalidXLogRecPtr : GetXLogInsertRecPtr();
     describe(conditions, memo.described);
-    if (memo.index != RelationGetRelid(index) || memo.written != written ||
+    if (memo.index != RelationGetRelid(index) || memo.file != file_number_of(index) ||
         memo.conditions != memo.described) {
         memo.matches.reset();
         memo.index = RelationGetRelid(index);
-        memo.written = written;
+        memo.file = file_number_of(index);
         std::swap(memo.conditions, memo.described);
     }
+    if (memo.written != written || written == InvalidXLogRecPtr)
+        memo.matches.current = false;
+    memo.written = written;
     return &memo.matches;
 }
 

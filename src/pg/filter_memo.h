@@ -11,9 +11,9 @@
 
 namespace hnsw::pg {
 
-// The memo for conditions on attributes of `index`, empty if it was about something else, or if anything
-// was written to the WAL since: then the index may have changed. Null if nothing can be remembered: no
-// conditions, long lists, an index whose changes are not logged, a server in recovery. Valid until the
+// The memo for conditions on attributes of `index`, empty if it was about something else, and not
+// current if anything was written to the WAL since: then the index may have changed. Null if nothing can
+// be remembered: no conditions, long lists, an index whose changes are not logged. Valid until the
 // session ends; the next call may reset it.
 core::MatchMemo *filter_memo(Relation index, std::span<const core::Condition> conditions);
 

@@ -132,7 +132,7 @@ TEST(PassMap, AgreesWithConditionsRowByRow) {
                             by_lookup.insert(row_of(
                                 read_entry(index.store, index.index->directory(), id).tid.tid()));
                     for (uint32_t page = 0; page < map.pages(); page++)
-                        map.matching_of(page, ids);
+                        map.matching_of(page, 0, ids);
                     for (NodeId id : ids)
                         by_page.insert(row_of(
                             read_entry(index.store, index.index->directory(), id).tid.tid()));
@@ -483,6 +483,73 @@ TEST(FilteredScan, AMemoSparesTheDirectory) {
     EXPECT_FALSE(scan.next(&row));
     EXPECT_FALSE(memo.complete);
     EXPECT_TRUE(memo.ids.empty());
+}
+
+/* Rows come, go and get other attributes while nobody has looked: a memo that is not current any more is
+ * mended from the pages that have changed. */
+TEST(FilteredScan, AMemoIsMended) {
+    Shared shared(Metric::kL2);
+    TestIndex &index = shared.index;
+    Inserter inserter(*index.index, index.context, 64);
+    VectorSorter sorter;
+    MatchMemo memo(&index.memory);
+    Condition condition{.low = 0, .high = 300};
+    Rows expected;
+    for (uint64_t i = 0; i < shared.vectors.size(); i++)
+        if (i * 7919 % shared.vectors.size() <= 300)
+            expected.insert(i);
+    uint64_t tested = 0; /* directory pages looked at */
+    auto found = [&] {
+        Scan scan(*index.index, index.context, sorter);
+        ScanOptions options;
+        options.filter.conditions = {&condition, 1};
+        options.strategy = Strategy::kExact;
+        options.memo = &memo;
+        const uint64_t before = index.stats.directory_reads;
+        scan.begin(shared.queries[1].data(), options);
+        Rows rows;
+        ScanRow row;
+        while (scan.next(&row))
+            EXPECT_TRUE(rows.insert(row_of(row.tid)).second);
+        tested = index.stats.directory_reads - before;
+        EXPECT_TRUE(memo.current);
+        return rows;
+    };
+    EXPECT_EQ(found(), expected);
+    EXPECT_EQ(found(), expected);
+    EXPECT_EQ(tested, 0u);
+    uint64_t next = 20000;
+    for (uint64_t round = 0; round < 6; round++) {
+        DeadSet dead;
+        for (uint64_t row : expected)
+            if (row % 6 == round)
+                dead.rows.insert(row);
+        if (round % 2 == 0) {
+            for (uint64_t row : dead.rows)
+                expected.erase(row);
+            remove_dead(*index.index, index.context, kVacuumMemory, dead);
+            index.store.advance_transactions();
+        }
+        /* In the last round enough for pages that were not there. */
+        for (uint64_t i = 0; i < (round == 5 ? 3000 : 3); i++, next++) {
+            const uint64_t key = next % 2 == 0 ? 7 : 301;
+            inserter.insert(shared.vectors[next % shared.vectors.size()].data(), tid_of(next),
+                            {.key = {key}});
+            if (key == 7)
+                expected.insert(next);
+        }
+        memo.current = false;
+        EXPECT_EQ(found(), expected) << round;
+        EXPECT_GT(tested, 0u);
+    }
+    EXPECT_EQ(memo.ids.size(), memo.pages.back().end);
+    /* A page of the version that it had is not tested again: what the memo says of it holds. */
+    const size_t nodes = memo.ids.size();
+    memo.ids.pop_back();
+    memo.pages.back().end--;
+    memo.current = false;
+    found();
+    EXPECT_EQ(memo.ids.size(), nodes - 1);
 }
 
 TEST(FilteredScan, AWalkThatIsTooDearGivesUp) {
