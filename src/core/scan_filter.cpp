@@ -1,5 +1,5 @@
 /*
- * The filtered scan: choosing a strategy, walking, and the pass over all matching nodes, which is a
+ * The filtered scan: choosing a strategy and walking.  The pass over all matching nodes is a
  * strategy of its own and the end of every other.  Whatever a filter is, rows are returned once: a
  * node is expanded once, and the pass leaves out what the walk has expanded.
  */
@@ -46,23 +46,6 @@ constexpr double kTrial = 0.4;
 
 /* Part of the memory limit that a walk's candidates may take. */
 constexpr size_t kWalkShare = 2;
-
-/* Matching nodes that the pass may find before their number is compared with the estimate. */
-constexpr double kLeastFound = 256;
-
-/* The pass over matching nodes is thought over again when it has found so many times more of them
- * than estimated. */
-constexpr double kSurprise = 2;
-
-/* Matching nodes whose records are read in one go. */
-constexpr size_t kExactBatch = 512;
-
-/* Of these, the one that comes so many later is asked for while one is read. */
-constexpr size_t kExactAhead = 4;
-
-/* Directory pages looked ahead for their version, and what looking at it saves, of testing the page. */
-constexpr uint32_t kVersionsAhead = 4;
-constexpr double kSavedByVersion = 0.75;
 
 /* Limits of what is learnt of an index, and how much of it each new measurement is. */
 constexpr double kLeastCover = 0.1;
@@ -131,13 +114,6 @@ FilterFacts Scan::Impl::facts() const {
             .records_per_page = index.layouts().base.per_page,
             .directory_pages = map.pages(),
             .known_pages = known_pages()};
-}
-
-/* Directory pages that need not be tested. */
-double Scan::Impl::known_pages() const {
-    if (!remembers())
-        return 0;
-    return options.memo->current ? map.pages() : kSavedByVersion * map.pages();
 }
 
 bool Scan::Impl::forced() const { return options.strategy != Strategy::kAuto; }
@@ -270,6 +246,10 @@ void Scan::Impl::keep_matches(Take take) {
     }
     results.resize(kept);
     std::make_heap(results.begin(), results.end(), Farther{});
+}
+
+void Scan::Impl::drop_failing() {
+    keep_matches([](const Result &, bool) {});
 }
 
 /* ---- The other walks -------------------------------------------------------------------------- */
@@ -448,156 +428,6 @@ void Scan::Impl::drop_failing_rows(size_t first) {
         if (options.filter.met_by(tids[i].tid(), attributes[i - first]))
             tids[kept++] = tids[i];
     tids.resize(kept);
-}
-
-/* Whether the pass over matching nodes, which has found so many in its first `pages` directory pages,
- * is not what would be chosen now. */
-bool Scan::Impl::thinks_again(uint64_t found, uint32_t pages) {
-    if (shown != 0 || null_query || forced() || estimate.counted ||
-        static_cast<double>(found) < kSurprise * estimate.matching + kLeastFound)
-        return false;
-    estimate.matching = static_cast<double>(found) * map.pages() / pages;
-    const Choice choice = choose(facts());
-    if (choice.strategy == Strategy::kExact)
-        return false;
-    report.choice = choice;
-    report.changes_of_mind++;
-    return true;
-}
-
-/* Takes up the nodes `ids`, ascending, that were not expanded before. */
-void Scan::Impl::read_matching(RecordRef &record) {
-    const uint32_t without_links = record.layout().id_offset;
-    for (size_t i = 0; i < std::min(ids.size(), kExactAhead); i++)
-        record.prefetch(ids[i], without_links);
-    for (size_t i = 0; i < ids.size(); i++) {
-        if (i + kExactAhead < ids.size())
-            record.prefetch(ids[i + kExactAhead], without_links);
-        if (graph.visited().contains(ids[i]) || !record.read_on(ids[i]))
-            continue;
-        context.stats->records_read++;
-        const RecordView &view = record.view();
-        if (view.head().centre >= index.space().centre_count())
-            continue;
-        float distance = 0;
-        if (!null_query) {
-            distance = index.space().distance(query, sq8_of(view));
-            context.stats->distances++;
-        }
-        if (!visit_match(ids[i], view, distance))
-            continue;
-        /* Its other rows are in other pages. */
-        if (pending.posting != kNoNode) {
-            record.release();
-            if (!has_matching_row(pending))
-                continue;
-        }
-        results.push_back(pending);
-    }
-    record.release();
-    ids.clear();
-}
-
-/* Whether options.memo is still about this scan's filter. */
-bool Scan::Impl::has_memo() const {
-    return memo_number != 0 && options.memo->number == memo_number;
-}
-
-/* Whether the nodes that pass are known already. */
-bool Scan::Impl::remembers() const { return has_memo() && options.memo->complete; }
-
-/* Finds out what has changed since the memo was filled: in pages of another version, and new ones. */
-void Scan::Impl::refresh_memo() {
-    MatchMemo &memo = *options.memo;
-    memo.start();
-    for (uint32_t i = 0; i < std::min(map.pages(), kVersionsAhead); i++)
-        map.prefetch_version(i);
-    for (uint32_t page = 0; page < map.pages(); page++) {
-        map.prefetch_version(page + kVersionsAhead);
-        const bool is_known = page < memo.pages.size();
-        const uint64_t known = is_known ? memo.pages[page].version : 0;
-        ids.clear();
-        const uint64_t version = map.matching_of(page, known, ids);
-        const bool same = version == known && version != 0;
-        if (!memo.add(version, same ? memo.of_page(page) : std::span<const NodeId>(ids))) {
-            memo.complete = false;
-            memo_number = 0;
-            return;
-        }
-        index.store().poll();
-    }
-    memo.finish(memo.nodes * map.pages() / static_cast<double>(memo.pages.size()));
-}
-
-/* The next nodes that pass, into `ids`: from position *at of those remembered, or from directory page
- * *at and on. False: there are no more. */
-bool Scan::Impl::next_batch(size_t *at, uint64_t *found) {
-    ids.clear();
-    if (remembers()) {
-        const std::pmr::vector<NodeId> &known = options.memo->ids;
-        const auto from = known.begin() + static_cast<ptrdiff_t>(*at);
-        *at = std::min(*at + kExactBatch, known.size());
-        ids.assign(from, known.begin() + static_cast<ptrdiff_t>(*at));
-        return !ids.empty();
-    }
-    if (*at == map.pages())
-        return false;
-    for (; *at < map.pages() && ids.size() < kExactBatch; (*at)++) {
-        const size_t before = ids.size();
-        const uint64_t version = map.matching_of(static_cast<uint32_t>(*at), 0, ids);
-        if (has_memo() && !options.memo->add(version, std::span<const NodeId>(ids).subspan(before)))
-            memo_number = 0;
-    }
-    *found += ids.size();
-    return true;
-}
-
-/* Everything not yet returned that matches, in order: in memory, or, if that is short, sorted. */
-void Scan::Impl::start_matching() {
-    report.choice.strategy = Strategy::kExact;
-    if (way == Way::kBeam)
-        keep_matches([](const Result &, bool) {});
-    way = Way::kMatching;
-    last = {};
-    bool sorting = false;
-    uint64_t found = 0;
-    RecordRef record(index.store(), index.layouts().base, RecordClass::kBase, context.memory);
-    auto move_to_sorter = [&] {
-        for (const Result &result : results)
-            put_rows(result);
-        results.clear();
-    };
-    if (remembers() && !options.memo->current)
-        refresh_memo();
-    if (has_memo() && !options.memo->complete)
-        options.memo->start();
-    size_t at = 0;
-    while (next_batch(&at, &found)) {
-        if (!sorting && thinks_again(found, static_cast<uint32_t>(at))) {
-            results.clear();
-            start_beam();
-            return;
-        }
-        read_matching(record);
-        index.store().poll();
-        if (sorting || results.size() * sizeof(Result) > options.memory_limit / 2) {
-            if (!sorting)
-                sorter.begin();
-            sorting = true;
-            move_to_sorter();
-        }
-    }
-    if (has_memo() && !options.memo->complete)
-        options.memo->finish(estimate.nodes);
-    if (sorting) {
-        move_to_sorter();
-        sorter.sort();
-        phase = Phase::kExact;
-    } else {
-        std::make_heap(results.begin(), results.end(), Farther{});
-        horizon = std::numeric_limits<double>::infinity();
-        phase = Phase::kGraph;
-    }
 }
 
 }  // namespace hnsw::core

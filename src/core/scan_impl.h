@@ -1,5 +1,6 @@
 /*
- * What the parts of a scan share: scan.cpp has the plain scan, scan_filter.cpp the filtered one.
+ * What the parts of a scan share: scan.cpp has the plain scan, scan_filter.cpp the filtered one,
+ * scan_matching.cpp the pass over all that matches.
  */
 #pragma once
 
@@ -103,6 +104,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     bool widen_beam();
     template <class Take>
     void keep_matches(Take take);
+    void drop_failing();
     void start_walk();
     void run_walk();
     void learn(double Experience::*what, double measured, double least, double most);
