@@ -23,8 +23,9 @@ constexpr double kBeamMatches = 0.13;
 constexpr double kFarMatches = 2;
 constexpr double kBeamReads = 0.8;
 
-/* What is known of all nodes weighs as much as so many nodes near the query. */
-constexpr double kPrior = 8;
+/* By chance the nodes near a query meet a filter less or more often than all: it is thought to have to do
+ * with the query where they are so many standard deviations off. */
+constexpr double kDoubt = 1.6;
 
 /* The other walks: matching nodes a walk covers, per ef, and records it reads for each (random filters);
  * of any kind it covers ef. */
@@ -44,7 +45,7 @@ double share_of(const FilterFacts &facts) {
 
 /* The same of the nodes near the query, from those seen so far. */
 double near_share(const FilterFacts &facts) {
-    return (facts.matched + kPrior * share_of(facts)) / (facts.seen + kPrior);
+    return share_after(share_of(facts), facts.seen, facts.matched, kDoubt);
 }
 
 /* How many times rarer nodes that match are near the query. */
@@ -107,6 +108,15 @@ Choice walk_plan(Strategy strategy, const WalkModel &model, const FilterFacts &f
 }
 
 }  // namespace
+
+double share_after(double share, double tried, double passed, double doubt) {
+    const double square = doubt * doubt;
+    const double middle = passed + square / 2;
+    const double spread =
+        doubt * std::sqrt(passed * (tried - passed) / std::max(tried, 1.0) + square / 4);
+    return std::clamp(share, std::max(0.0, middle - spread) / (tried + square),
+                      (middle + spread) / (tried + square));
+}
 
 Choice plan(Strategy strategy, const FilterFacts &facts) {
     Choice choice;

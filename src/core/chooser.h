@@ -63,6 +63,11 @@ struct Choice {
     double exact_cost = 0;    /* the same of kExact */
 };
 
+/* What share of further rows will pass, of which `share` was expected and `passed` of `tried` did: as near
+ * to what was expected as that allows, within `doubt` standard deviations (Wilson's interval for a
+ * proportion: Probable inference, J. Am. Stat. Assoc. 22, 1927). */
+double share_after(double share, double tried, double passed, double doubt);
+
 /* The cheapest strategy. */
 Choice choose(const FilterFacts &facts);
 

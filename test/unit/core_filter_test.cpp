@@ -613,10 +613,14 @@ TEST(Chooser, Table) {
         {50e3, 0.001, 10, Strategy::kExact, 30, 1},
         /* None of them does. */
         {50e3, 0.2, 10, Strategy::kPenalised, 60, 0},
-        {50e3, 0.1, 10, Strategy::kExact, 30, 0},
+        {50e3, 0.1, 10, Strategy::kExact, 100, 0},
         {50e3, 0.05, 10, Strategy::kExact, 30, 0},
         {50e3, 0.02, 10, Strategy::kExact, 30, 0},
-        {1e6, 0.1, 10, Strategy::kFilterFirst, 60, 0},
+        {1e6, 0.1, 10, Strategy::kFilterFirst, 200, 0},
+        /* Fewer than expected match, but no fewer than by chance. */
+        {50e3, 0.1, 10, Strategy::kPreFilter, 30, 0},
+        {50e3, 0.1, 10, Strategy::kPreFilter, 50, 1},
+        {50e3, 0.2, 10, Strategy::kPreFilter, 50, 5},
         /* Nor does any of many more. */
         {1e6, 0.1, 10, Strategy::kFilterFirst, 2000, 0},
         {50e3, 0.1, 10, Strategy::kExact, 2000, 0},
@@ -643,13 +647,31 @@ TEST(Chooser, Table) {
     }
 }
 
+/* What was expected holds as long as what was seen may be chance, and no longer. */
+TEST(Chooser, ShareAfter) {
+    EXPECT_EQ(share_after(0.1, 0, 0, 1.6), 0.1);
+    EXPECT_EQ(share_after(0.1, 50, 3, 1.6), 0.1);
+    EXPECT_EQ(share_after(0.1, 50, 8, 1.6), 0.1);
+    EXPECT_EQ(share_after(0.01, 50, 0, 1.6), 0.01);
+    /* Wilson's interval around 5 of 100 and 50 of 100 at 1.96 standard deviations, from tables. */
+    EXPECT_NEAR(share_after(0, 100, 5, 1.96), 0.0215, 0.0001);
+    EXPECT_NEAR(share_after(1, 100, 5, 1.96), 0.1118, 0.0001);
+    EXPECT_NEAR(share_after(0, 100, 50, 1.96), 0.4038, 0.0001);
+    EXPECT_NEAR(share_after(1, 100, 50, 1.96), 0.5962, 0.0001);
+    /* The more was seen, the less what was expected counts. */
+    EXPECT_NEAR(share_after(0.5, 1000, 100, 1.6), 0.1, 0.02);
+    EXPECT_NEAR(share_after(0.5, 1e6, 1e5, 1.6), 0.1, 0.001);
+    EXPECT_EQ(share_after(0, 10, 0, 1.6), 0);
+    EXPECT_NEAR(share_after(1, 10, 10, 1.6), 1, 1e-12);
+}
+
 /* Walks that have turned out dearer than their models on this index are not begun again. */
 TEST(Chooser, LearnsFromWalks) {
     FilterFacts facts;
     facts.nodes = 50e3;
     facts.matching = 10e3;
-    facts.seen = 60;
-    facts.reads = 60;
+    facts.seen = 120;
+    facts.reads = 120;
     facts.ef = 98;
     facts.dim = 384;
     facts.directory_pages = 126;
