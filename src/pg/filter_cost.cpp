@@ -22,7 +22,8 @@ constexpr double kReadsPerRow = 1.75;      // records read for a row that a long
 constexpr double kFirstReads = 1.75;       // records a first beam reads, per ef_search
 constexpr double kBeamFactor = 2.4;  // its width; the index has its own, this will do for a choice
 constexpr double kUnknownWanted = 100;  // rows thought to be wanted when LIMIT is not known
-constexpr double kDoubt = 1.3;  // standard deviations that rows near the query are off by chance
+constexpr double kPriorRows = 8;        // tested rows that the expected rate weighs as much as,
+constexpr double kDoubt = 1.3;          // and standard deviations that a rate is off by chance
 constexpr double kUsualShare = 0.5;  // of the expected rate: fewer pass where others lie elsewhere
 
 double first_beam() { return ef_search() * kFirstReads; }
@@ -60,7 +61,9 @@ double wanted_rows(const FilterScanState *state) {
 }
 
 double PassRate::near(double expected) const {
-    return core::share_after(expected, tried, passed, kDoubt);
+    // A bitmap costs more than to go on for a while: what speaks for that is believed.
+    const double weighed = (passed + kPriorRows * expected) / (tried + kPriorRows);
+    return std::max(weighed, core::share_after(expected, tried, passed, kDoubt));
 }
 
 double PassRate::later(double expected) const {
