@@ -13,7 +13,7 @@ WITH_INDEX = {"enable_seqscan": "off"}
 WITHOUT_INDEX = {"enable_indexscan": "off"}
 ENOUGH = 0.997  # recall beyond which no larger ef is tried
 EXACT_QUERIES = 20
-CLIENT_SECONDS = 2
+CLIENT_SECONDS = 4
 
 BLOCKS = """
     SELECT i.idx_blks_hit + i.idx_blks_read,
