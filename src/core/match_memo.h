@@ -19,6 +19,8 @@ namespace hnsw::core {
 struct MatchMemo {
     /* More are not kept: then reading their records costs more than finding them. */
     static constexpr size_t kMostNodes = 16384;
+    /* Nor is anything about indexes with more directory pages: some 8 million rows. */
+    static constexpr size_t kMostPages = 16384;
 
     /* A directory page as it was tested. */
     struct Page {
@@ -42,9 +44,9 @@ struct MatchMemo {
         new_ids.clear();
         new_pages.clear();
     }
-    /* The pass has found these nodes in the next page. False: they are too many to be kept. */
+    /* The pass has found these nodes in the next page. False: that is too much to be kept. */
     bool add(uint64_t version, std::span<const NodeId> found) {
-        if (new_ids.size() + found.size() > kMostNodes)
+        if (new_ids.size() + found.size() > kMostNodes || new_pages.size() == kMostPages)
             return false;
         new_ids.insert(new_ids.end(), found.begin(), found.end());
         new_pages.push_back({version, static_cast<uint32_t>(new_ids.size())});
