@@ -16,6 +16,7 @@ NEAR_BEST, FAR_FROM_BEST = 1.5, 2.5
 GENERATED = ("random", "near", "far")
 MANY_MATCHING = 2000
 COMBINATIONS = 10000
+MOST_NAMES = 8  # in a row of the plot's legend
 FEW = 60  # a side that has answered fewer queries was given up
 COLUMNS = (
     "dataset", "way", "kind", "condition", "matching", "percent", "side", "queries",
@@ -221,6 +222,8 @@ class Report:
         matplotlib.use("Agg")
         from matplotlib import pyplot
 
+        pairs = pyplot.colormaps["tab20"].colors  # of dark and light
+        colours = pairs[::2] + pairs[1::2]
         ways = list(dict.fromkeys(line.auto.way for line in self.lines))
         figure, panels = pyplot.subplots(
             len(ways), len(GENERATED), figsize=(13, 4 * len(ways)),
@@ -228,6 +231,7 @@ class Report:
         )  # fmt: skip
         for way, row in zip(ways, panels, strict=True):
             for kind, axes in zip(GENERATED, row, strict=True):
+                axes.set_prop_cycle(color=colours)
                 for side in self.sides:
                     self.curve(axes, way, kind, side)
                 axes.set(xscale="log", yscale="log", title=f"{way}, {kind}")
@@ -238,8 +242,9 @@ class Report:
             axes.set_xlabel("% of the rows match")
         figure.suptitle(f"{self.dataset.name}; hollow: recall below {LEAST_RECALL} or rows missing")
         handles, names = panels[0][0].get_legend_handles_labels()
-        figure.tight_layout(rect=(0, 0.04, 1, 1))
-        figure.legend(handles, names, loc="lower center", ncols=len(names), fontsize=9)
+        figure.tight_layout(rect=(0, 0.07, 1, 1))
+        rows = -(-len(names) // MOST_NAMES)
+        figure.legend(handles, names, loc="lower center", ncols=-(-len(names) // rows), fontsize=9)
         figure.savefig(path, dpi=110)
         pyplot.close(figure)
 
