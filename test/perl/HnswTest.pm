@@ -70,11 +70,12 @@ sub check_clean {
 
 # VACUUM that takes every dead row out. A plain one passes over the heap pages that somebody has pinned
 # at the moment - here the background writer, busy in a pool of 128 pages - and leaves their rows, in
-# table and index, to the next; one that freezes waits for the pin to go.
+# table and index, to the next; one that freezes waits for the pin to go. Returns what it says it did.
 sub vacuum_all {
     my ($node, $table) = @_;
-    $node->safe_psql('postgres', "VACUUM (FREEZE) $table");
-    return;
+    my ($status, undef, $told) = $node->psql('postgres', "VACUUM (FREEZE, VERBOSE) $table");
+    die "VACUUM failed: $told" if $status != 0;
+    return $told;
 }
 
 # SQL for a vector of that many dimensions, drawn anew for every row of the query it stands in.

@@ -43,11 +43,11 @@ sub stat_of {
 
 # Round 1: nine rows of ten go. Freed slots are filled again from the second VACUUM on.
 $node->safe_psql('postgres', 'DELETE FROM items WHERE id % 10 <> 0');
-vacuum_all($node, 'items');
+my $told = vacuum_all($node, 'items');
 check_clean($node, 'items_v');
 is(stat_of('items_v', 'deleted_nodes'), '0', 'no node without rows is left');
 is(stat_of('items_v', 'unreachable_nodes'), '0', 'every node can be reached');
-is(stat_of('items_v', 'rows'), $kROWS / 10, 'hnsw_stats counts the rows left');
+is(stat_of('items_v', 'rows'), $kROWS / 10, 'hnsw_stats counts the rows left') or diag($told);
 same_rows($node, 'items', '<->', '(SELECT q FROM questions WHERE id = 1)');
 
 $node->safe_psql('postgres', q{
