@@ -25,7 +25,8 @@ struct MatchMemo {
     /* A directory page as it was tested. */
     struct Page {
         uint64_t version; /* page_version() */
-        uint32_t end;     /* of `ids`: behind the page's nodes */
+        uint32_t live;    /* its nodes */
+        uint32_t end;     /* of `ids`: behind those that passed */
     };
 
     explicit MatchMemo(std::pmr::memory_resource *memory)
@@ -44,19 +45,21 @@ struct MatchMemo {
         new_ids.clear();
         new_pages.clear();
     }
-    /* The pass has found these nodes in the next page. False: that is too much to be kept. */
-    bool add(uint64_t version, std::span<const NodeId> found) {
+    /* The pass has found these of the next page's nodes. False: that is too much to be kept. */
+    bool add(uint64_t version, uint32_t live, std::span<const NodeId> found) {
         if (new_ids.size() + found.size() > kMostNodes || new_pages.size() == kMostPages)
             return false;
         new_ids.insert(new_ids.end(), found.begin(), found.end());
-        new_pages.push_back({version, static_cast<uint32_t>(new_ids.size())});
+        new_pages.push_back({version, live, static_cast<uint32_t>(new_ids.size())});
         return true;
     }
     /* The pass has come to the end of the index. */
-    void finish(double live_nodes) {
+    void finish() {
         ids.swap(new_ids);
         pages.swap(new_pages);
-        nodes = live_nodes;
+        nodes = 0;
+        for (const Page &page : pages)
+            nodes += page.live;
         complete = true;
         current = true;
     }
@@ -69,7 +72,7 @@ struct MatchMemo {
 
     std::pmr::vector<NodeId> ids; /* of all nodes that passed, ascending, once `complete` */
     std::pmr::vector<Page> pages; /* where they are */
-    double nodes = 0;             /* live ones, about */
+    double nodes = 0;             /* live ones */
     uint64_t number = 1;          /* of what it is about */
     bool complete = false;
     bool current = false; /* no page has changed since; whoever keeps the memo takes it back */

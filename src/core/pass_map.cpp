@@ -152,16 +152,17 @@ bool PassMap::find_out(NodeId id) {
 
 /* Tests all entries of a page whose version is not `known`; those of the set of rows only if asked
  * to. */
-uint64_t PassMap::evaluate(uint32_t number, bool test_rows, uint64_t known, PageBits *out) {
+void PassMap::evaluate(uint32_t number, bool test_rows, uint64_t known, PageBits *out) {
     std::fill_n(out->pass, kPageWords, 0);
-    out->used = 0;
+    out->page = {};
     PageRef page;
     DirectoryView view;
     if (!open(number, &page, &view))
-        return 0;
-    const uint64_t version = page_version(page.data());
-    if (version == known && version != 0)
-        return version;
+        return;
+    out->page.version = page_version(page.data());
+    out->page.known = known != 0 && out->page.version == known;
+    if (out->page.known)
+        return;
     const simd::KeyKernels &kernels = simd::key_kernels();
     /* Entries behind the last one are unused: as many as make the number a multiple of eight. */
     const uint32_t entries = (span_ + 7) / 8 * 8;
@@ -188,10 +189,9 @@ uint64_t PassMap::evaluate(uint32_t number, bool test_rows, uint64_t known, Page
                   [&](uint32_t i) { return filter_.rows->contains(view.tids()[i].tid()); });
     }
     for (uint32_t word = 0; word < words; word++) {
-        out->used += static_cast<uint32_t>(std::popcount(used[word]));
+        out->page.live += static_cast<uint32_t>(std::popcount(used[word]));
         out->pass[word] |= many[word];
     }
-    return version;
 }
 
 /* Files the verdict on a page by node id. Ids of a page follow each other, but start anywhere. */
@@ -213,16 +213,17 @@ void PassMap::keep(uint32_t number, const PageBits &bits) {
     }
 }
 
-uint64_t PassMap::matching_of(uint32_t number, uint64_t known, std::pmr::vector<NodeId> &out) {
+PassMap::Tested PassMap::matching_of(uint32_t number, uint64_t known,
+                                     std::pmr::vector<NodeId> &out) {
     if (known == 0)
         prefetch(number + 1);
     PageBits bits;
-    const uint64_t version = evaluate(number, true, known, &bits);
+    evaluate(number, true, known, &bits);
     for (uint32_t word = 0; word * 64 < span_; word++)
         for (uint64_t rest = bits.pass[word]; rest != 0; rest &= rest - 1)
             out.push_back(first_of(number) + word * 64 +
                           static_cast<uint32_t>(std::countr_zero(rest)));
-    return version;
+    return bits.page;
 }
 
 void PassMap::prefetch_version(uint32_t number) {
@@ -254,7 +255,7 @@ PassMap::Estimate PassMap::sample(uint32_t wanted) {
         evaluate(number, false, 0, &bits);
         if (number < touches_.size() && filter_.rows == nullptr)
             keep(number, bits);
-        sum.nodes += bits.used;
+        sum.nodes += bits.page.live;
         for (uint32_t word = 0; word * 64 < span_; word++)
             sum.matching += std::popcount(bits.pass[word]);
     }

@@ -39,9 +39,15 @@ public:
 
     /* Directory pages, numbered from 0 in the order of the index. */
     uint32_t pages() const { return pages_; }
-    /* Appends the ids of a page's nodes that pass, ascending, unless the page's version is `known`;
-     * returns the version (0: never changed so far). */
-    uint64_t matching_of(uint32_t page, uint64_t known, std::pmr::vector<NodeId> &out);
+    /* A page as it was met. */
+    struct Tested {
+        uint64_t version = 0; /* page_version() */
+        uint32_t live = 0;    /* nodes */
+        bool known = false;   /* the version is the one known: nothing was counted or appended */
+    };
+    /* Appends the ids of a page's nodes that pass, ascending, unless the page's version is `known`
+     * (0: none is). */
+    Tested matching_of(uint32_t page, uint64_t known, std::pmr::vector<NodeId> &out);
     /* Asks for what matching_of() reads of a page, if that is its version alone. */
     void prefetch_version(uint32_t page);
 
@@ -67,12 +73,12 @@ private:
     /* The verdict on all entries of a page. */
     struct PageBits {
         uint64_t pass[kPageWords];
-        uint32_t used; /* live nodes */
+        Tested page;
     };
 
     bool find_out(NodeId id);
     bool open(uint32_t number, PageRef *page, DirectoryView *view);
-    uint64_t evaluate(uint32_t number, bool test_rows, uint64_t known, PageBits *out);
+    void evaluate(uint32_t number, bool test_rows, uint64_t known, PageBits *out);
     void prefetch(uint32_t number);
     void keep(uint32_t number, const PageBits &bits);
     BlockNo block_of(uint32_t number) const { return 1 + number * shape_.blocks; }

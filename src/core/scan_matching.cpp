@@ -96,23 +96,22 @@ bool Scan::Impl::remembers() const { return has_memo() && options.memo->complete
 void Scan::Impl::refresh_memo() {
     MatchMemo &memo = *options.memo;
     memo.start();
-    for (uint32_t i = 0; i < std::min(map.pages(), kVersionsAhead); i++)
-        map.prefetch_version(i);
+    for (uint32_t page = 0; page < kVersionsAhead; page++)
+        map.prefetch_version(page);
     for (uint32_t page = 0; page < map.pages(); page++) {
         map.prefetch_version(page + kVersionsAhead);
-        const bool is_known = page < memo.pages.size();
-        const uint64_t known = is_known ? memo.pages[page].version : 0;
+        const MatchMemo::Page old = page < memo.pages.size() ? memo.pages[page] : MatchMemo::Page{};
         ids.clear();
-        const uint64_t version = map.matching_of(page, known, ids);
-        const bool same = version == known && version != 0;
-        if (!memo.add(version, same ? memo.of_page(page) : std::span<const NodeId>(ids))) {
+        const PassMap::Tested now = map.matching_of(page, old.version, ids);
+        if (!(now.known ? memo.add(old.version, old.live, memo.of_page(page))
+                        : memo.add(now.version, now.live, ids))) {
             memo.complete = false;
             memo_number = 0;
             return;
         }
         index.store().poll();
     }
-    memo.finish(memo.nodes * map.pages() / static_cast<double>(memo.pages.size()));
+    memo.finish();
 }
 
 /* The next nodes that pass, into `ids`: from position *at of those remembered, or from directory page
@@ -130,8 +129,9 @@ bool Scan::Impl::next_batch(size_t *at, uint64_t *found) {
         return false;
     for (; *at < map.pages() && ids.size() < kExactBatch; (*at)++) {
         const size_t before = ids.size();
-        const uint64_t version = map.matching_of(static_cast<uint32_t>(*at), 0, ids);
-        if (has_memo() && !options.memo->add(version, std::span<const NodeId>(ids).subspan(before)))
+        const PassMap::Tested page = map.matching_of(static_cast<uint32_t>(*at), 0, ids);
+        if (has_memo() && !options.memo->add(page.version, page.live,
+                                             std::span<const NodeId>(ids).subspan(before)))
             memo_number = 0;
     }
     *found += ids.size();
@@ -174,7 +174,7 @@ void Scan::Impl::start_matching() {
         }
     }
     if (has_memo() && !options.memo->complete)
-        options.memo->finish(estimate.nodes);
+        options.memo->finish();
     if (sorting) {
         move_to_sorter();
         sorter.sort();

@@ -552,6 +552,39 @@ TEST(FilteredScan, AMemoIsMended) {
     EXPECT_EQ(memo.ids.size(), nodes - 1);
 }
 
+/* A memo filled when there was nothing yet knows how many nodes there are once there are some. */
+TEST(FilteredScan, AMemoOfAnEmptyIndexIsMended) {
+    TestIndex index({.dim = 12, .attributes = 1});
+    Vectors vectors = clustered(700, 12, 8, 3);
+    VectorSorter sorter;
+    MatchMemo memo(&index.memory);
+    Condition condition{.low = 0, .high = 0};
+    auto found = [&] {
+        memo.current = false;
+        Scan scan(*index.index, index.context, sorter);
+        ScanOptions options;
+        options.filter.conditions = {&condition, 1};
+        options.strategy = Strategy::kExact;
+        options.memo = &memo;
+        scan.begin(vectors[0].data(), options);
+        size_t rows = 0;
+        ScanRow row;
+        while (scan.next(&row))
+            rows++;
+        return rows;
+    };
+    EXPECT_EQ(found(), 0u);
+    EXPECT_EQ(memo.nodes, 0);
+    Inserter inserter(*index.index, index.context, 40);
+    for (uint64_t i = 0; i < vectors.size(); i++) {
+        inserter.insert(vectors[i].data(), tid_of(i), {.key = {i % 10}});
+        if (i == 0 || i + 1 == vectors.size()) {
+            EXPECT_EQ(found(), i / 10 + 1);
+            EXPECT_EQ(memo.nodes, static_cast<double>(i + 1));
+        }
+    }
+}
+
 TEST(FilteredScan, AWalkThatIsTooDearGivesUp) {
     Shared shared(Metric::kL2);
     VectorSorter sorter;
