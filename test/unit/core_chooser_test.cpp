@@ -1,0 +1,117 @@
+/* The choice of a strategy: its table, what it makes of nodes seen, what it learns from walks. */
+#include <gtest/gtest.h>
+
+#include "core/chooser.h"
+
+namespace hnsw::core::testing {
+namespace {
+
+struct ChoiceCase {
+    double nodes;
+    double share;
+    uint32_t k;
+    Strategy expected;
+    double seen = 0; /* near the query... */
+    double matched = 0;
+};
+
+TEST(Chooser, Table) {
+    const ChoiceCase cases[] = {
+        {50e3, 0.9, 10, Strategy::kPreFilter},
+        {50e3, 0.5, 10, Strategy::kPreFilter},
+        {50e3, 0.005, 10, Strategy::kExact},
+        {50e3, 0.001, 10, Strategy::kExact},
+        {50e3, 0, 10, Strategy::kExact},
+        {1e6, 0.5, 10, Strategy::kPreFilter},
+        {1e6, 0.0005, 10, Strategy::kExact},
+        {100, 0.5, 10, Strategy::kExact},
+        {50e3, 0.1, 5000, Strategy::kExact},
+        /* Nothing known of what is near the query. */
+        {50e3, 0.1, 10, Strategy::kPreFilter},
+        {50e3, 0.05, 10, Strategy::kExact},
+        {50e3, 0.02, 10, Strategy::kExact},
+        {1e6, 0.03, 10, Strategy::kPreFilter},
+        {1e6, 0.01, 10, Strategy::kExact},
+        /* As many match there as elsewhere. */
+        {50e3, 0.2, 10, Strategy::kPreFilter, 30, 6},
+        {50e3, 0.1, 10, Strategy::kPreFilter, 30, 3},
+        {50e3, 0.05, 10, Strategy::kExact, 40, 2},
+        {50e3, 0.01, 10, Strategy::kExact, 30, 0},
+        /* Many of them match. */
+        {50e3, 0.03, 10, Strategy::kPreFilter, 30, 15},
+        {50e3, 0.01, 10, Strategy::kPreFilter, 30, 10},
+        {50e3, 0.005, 10, Strategy::kPreFilter, 30, 15},
+        {50e3, 0.001, 10, Strategy::kExact, 30, 1},
+        /* None of them does. */
+        {50e3, 0.2, 10, Strategy::kPenalised, 60, 0},
+        {50e3, 0.1, 10, Strategy::kExact, 100, 0},
+        {50e3, 0.05, 10, Strategy::kExact, 30, 0},
+        {50e3, 0.02, 10, Strategy::kExact, 30, 0},
+        {1e6, 0.1, 10, Strategy::kFilterFirst, 200, 0},
+        /* Fewer than expected match, but no fewer than by chance. */
+        {50e3, 0.1, 10, Strategy::kPreFilter, 30, 0},
+        {50e3, 0.1, 10, Strategy::kPreFilter, 50, 1},
+        {50e3, 0.2, 10, Strategy::kPreFilter, 50, 5},
+        /* Nor does any of many more. */
+        {1e6, 0.1, 10, Strategy::kFilterFirst, 2000, 0},
+        {50e3, 0.1, 10, Strategy::kExact, 2000, 0},
+    };
+    for (const ChoiceCase &c : cases) {
+        FilterFacts facts;
+        facts.nodes = c.nodes;
+        facts.matching = c.nodes * c.share;
+        facts.k = c.k;
+        facts.seen = c.seen;
+        facts.matched = c.matched;
+        facts.reads = c.seen;
+        facts.ef = 98; /* ef_search 40, half as wide again, for codes with a beam factor of 1.5 */
+        facts.dim = 384;
+        facts.directory_pages = static_cast<uint32_t>(c.nodes / 400) + 1;
+        const Choice choice = choose(facts);
+        EXPECT_EQ(choice.strategy, c.expected)
+            << c.nodes << " " << c.share << " " << c.k << " " << c.seen << " " << c.matched << ": "
+            << choice.reason;
+        EXPECT_STRNE(choice.reason, "");
+        EXPECT_LE(choice.expected_cost, choice.exact_cost);
+        facts.prefilter = false;
+        EXPECT_EQ(choose(facts).strategy, Strategy::kPostFilter);
+    }
+}
+
+/* What was expected holds as long as what was seen may be chance, and no longer. */
+TEST(Chooser, ShareAfter) {
+    EXPECT_EQ(share_after(0.1, 0, 0, 1.6), 0.1);
+    EXPECT_EQ(share_after(0.1, 50, 3, 1.6), 0.1);
+    EXPECT_EQ(share_after(0.1, 50, 8, 1.6), 0.1);
+    EXPECT_EQ(share_after(0.01, 50, 0, 1.6), 0.01);
+    /* Wilson's interval around 5 of 100 and 50 of 100 at 1.96 standard deviations, from tables. */
+    EXPECT_NEAR(share_after(0, 100, 5, 1.96), 0.0215, 0.0001);
+    EXPECT_NEAR(share_after(1, 100, 5, 1.96), 0.1118, 0.0001);
+    EXPECT_NEAR(share_after(0, 100, 50, 1.96), 0.4038, 0.0001);
+    EXPECT_NEAR(share_after(1, 100, 50, 1.96), 0.5962, 0.0001);
+    /* The more was seen, the less what was expected counts. */
+    EXPECT_NEAR(share_after(0.5, 1000, 100, 1.6), 0.1, 0.02);
+    EXPECT_NEAR(share_after(0.5, 1e6, 1e5, 1.6), 0.1, 0.001);
+    EXPECT_EQ(share_after(0, 10, 0, 1.6), 0);
+    EXPECT_NEAR(share_after(1, 10, 10, 1.6), 1, 1e-12);
+}
+
+/* Walks that have turned out dearer than their models on this index are not begun again. */
+TEST(Chooser, LearnsFromWalks) {
+    FilterFacts facts;
+    facts.nodes = 50e3;
+    facts.matching = 10e3;
+    facts.seen = 120;
+    facts.reads = 120;
+    facts.ef = 98;
+    facts.dim = 384;
+    facts.directory_pages = 126;
+    EXPECT_EQ(choose(facts).strategy, Strategy::kPenalised);
+    facts.index.penalised = 4;
+    EXPECT_NE(choose(facts).strategy, Strategy::kPenalised);
+    facts.index.filter_first = 4;
+    EXPECT_EQ(choose(facts).strategy, Strategy::kExact);
+}
+
+}  // namespace
+}  // namespace hnsw::core::testing
