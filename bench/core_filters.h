@@ -142,20 +142,10 @@ inline std::vector<uint32_t> keys_for(const FilterBench &bench, const char *kind
 }
 
 inline void fill(core::TidSet &set, const std::vector<uint32_t> &key, uint32_t matching) {
-    std::vector<uint64_t> tids;
+    set.begin(tid_of(key.size() - 1).block + size_t{1}, core::TidSet::kNoLimit);
     for (size_t row = 0; row < key.size(); row++)
         if (key[row] < matching)
-            tids.push_back(tid_of(row).key());
-    std::sort(tids.begin(), tids.end());
-    std::vector<uint16_t> offsets;
-    for (size_t i = 0; i < tids.size(); i++) {
-        const core::HeapTid tid = core::HeapTid::from_key(tids[i]);
-        offsets.push_back(tid.offset);
-        if (i + 1 == tids.size() || core::HeapTid::from_key(tids[i + 1]).block != tid.block) {
-            set.add(tid.block, offsets);
-            offsets.clear();
-        }
-    }
+            set.add(tid_of(row));
 }
 
 inline void run_filters(FilterBench bench) {

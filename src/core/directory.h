@@ -75,8 +75,9 @@ struct DirectoryShape {
         const BlockNo block = id / per_page;
         return (block - 1) % blocks * per_page + id % per_page;
     }
-    /* Where in a page's payload the keys of an attribute lie, and the flags. */
+    /* Where in a page's payload the keys of an attribute lie, the first rows, and the flags. */
     uint32_t keys_at(uint32_t attribute) const { return 8 * attribute * entries; }
+    uint32_t tids_at() const { return keys_at(attributes); }
     uint32_t flags_at() const { return (8 * attributes + 6) * entries; }
     /* The node that entry `entry` of directory page `page` describes. */
     NodeId node_of(BlockNo page, uint32_t entry) const { return page * per_page + entry; }
@@ -93,7 +94,7 @@ struct DirectoryView {
         return reinterpret_cast<const uint64_t *>(payload + shape->keys_at(attribute));
     }
     const StoredTid *tids() const {
-        return reinterpret_cast<const StoredTid *>(keys(shape->attributes));
+        return reinterpret_cast<const StoredTid *>(payload + shape->tids_at());
     }
     const uint16_t *flags() const {
         return reinterpret_cast<const uint16_t *>(payload + shape->flags_at());

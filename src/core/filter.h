@@ -8,12 +8,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <memory_resource>
 #include <span>
-#include <vector>
 
 #include "core/attributes.h"
-#include "core/ids.h"
+#include "core/tid_set.h"
 
 namespace hnsw::core {
 
@@ -54,68 +52,6 @@ struct Condition {
         }
         return true;
     }
-};
-
-/* A set of heap rows, made from a bitmap: exact offsets per heap block, or whole blocks. */
-class TidSet {
-public:
-    explicit TidSet(std::pmr::memory_resource *memory);
-
-    void clear();
-    /* Adds rows of a heap block. Blocks in any order; each row once, or size() counts it again. */
-    void add(uint32_t block, std::span<const uint16_t> offsets);
-    /* Adds all rows of a heap block: which of them are meant is not known. */
-    void add_lossy(uint32_t block);
-
-    bool contains(HeapTid tid) const {
-        const Block &block = table_[slot_of(tid.block)];
-        if (tid.offset < 64)
-            return (block.low >> tid.offset & 1) != 0;
-        if (block.more >= kNone || tid.offset >= kOffsets)
-            return block.more == kLossy;
-        return (words_[block.more + tid.offset / 64 - 1] >> (tid.offset % 64) & 1) != 0;
-    }
-    /* Of an empty set: room for rows of about `blocks` blocks, of the first `of` blocks. */
-    void reserve(size_t blocks, size_t of);
-    bool empty() const { return used_ == 0; }
-    /* Rows added; a lossy block counts as what the caller says its blocks hold on average. */
-    double size(double rows_per_block) const { return rows_ + lossy_blocks_ * rows_per_block; }
-    size_t bytes() const {
-        return table_.capacity() * sizeof(Block) + words_.capacity() * sizeof(uint64_t);
-    }
-
-private:
-    /* Most blocks have few rows: one look tells. */
-    struct Block {
-        uint32_t number;
-        uint32_t more; /* word of words_ where offsets from 64 on begin; or kNone, kLossy */
-        uint64_t low;  /* bit = offset; an empty slot has none, a lossy block all */
-    };
-    static constexpr uint32_t kLossy = 0xFFFFFFFFu; /* all rows */
-    static constexpr uint32_t kNone = 0xFFFFFFFEu;
-    static constexpr uint32_t kEmpty = 0xFFFFFFFFu; /* no block has that number */
-    /* A heap page of 8 KiB has at most 291 rows. Blocks with higher offsets count as lossy. */
-    static constexpr uint32_t kMoreWords = 4;
-    static constexpr uint32_t kOffsets = (1 + kMoreWords) * 64;
-    /* Where the block is, or the empty slot where it belongs. Linear probing, at most half full. */
-    size_t slot_of(uint32_t number) const {
-        const size_t mask = table_.size() - 1;
-        const uint64_t spread = number * uint64_t{0x9E3779B97F4A7C15} >> 32;
-        size_t at = (in_order_ ? number : spread) & mask;
-        /* Both at once: which of them is the case, no processor can guess. */
-        while (((table_[at].number == number) | (table_[at].number == kEmpty)) == 0)
-            at = (at + 1) & mask;
-        return at;
-    }
-    void grow(size_t size);
-    Block &claim(uint32_t number);
-
-    std::pmr::vector<Block> table_;    /* open addressing, by block number */
-    std::pmr::vector<uint64_t> words_; /* kMoreWords for each block with high offsets */
-    bool in_order_ = false;            /* a slot for each block there may be: no two meet */
-    double rows_ = 0;
-    double lossy_blocks_ = 0;
-    size_t used_ = 0;
 };
 
 /* The conjunction of its parts. By reference: parts outlive the scan. */

@@ -10,10 +10,9 @@ namespace hnsw::core {
 
 namespace {
 
-/* A page's entries are looked up one by one until so many were asked for that testing all of them
- * costs about the same. A row of a TidSet costs a cache miss or two. */
+/* Of a set of rows, a page's entries are looked up one by one until so many were asked for that testing
+ * all of them costs about the same. */
 constexpr uint8_t kTouches = 3;
-constexpr uint8_t kTouchesOfRows = 16;
 
 /* Lists up to this long are compared key by key rather than searched. */
 constexpr size_t kFewKeys = 8;
@@ -185,8 +184,12 @@ void PassMap::evaluate(uint32_t number, bool test_rows, uint64_t known, PageBits
     if (test_rows && filter_.rows != nullptr) {
         for (uint32_t word = 0; word < words; word++)
             out->pass[word] &= ~many[word];
-        keep_each(out->pass, words,
-                  [&](uint32_t i) { return filter_.rows->contains(view.tids()[i].tid()); });
+        const TidSet &rows = *filter_.rows;
+        if (const simd::RowBits set = rows.bits(); set.words != nullptr)
+            kernels.keep_rows(view.tids()->bytes, entries, set, out->pass);
+        else
+            keep_each(out->pass, words,
+                      [&](uint32_t i) { return rows.contains(view.tids()[i].tid()); });
     }
     for (uint32_t word = 0; word < words; word++) {
         out->page.live += static_cast<uint32_t>(std::popcount(used[word]));
@@ -239,6 +242,8 @@ void PassMap::prefetch(uint32_t number) {
         store_.prefetch_cached(block_of(number), kPageHeaderBytes + offset, kPrefetchBytes);
     };
     ask_for(shape_.flags_at());
+    if (filter_.rows != nullptr)
+        ask_for(shape_.tids_at());
     for (const Condition &condition : filter_.conditions)
         if (reads_keys(condition))
             ask_for(shape_.keys_at(condition.attribute));

@@ -1,4 +1,5 @@
 // The custom scan at work: which source its rows come from, and the rows.
+#include "pg/filter_bitmap.h"
 #include "pg/filter_cost.h"
 #include "pg/filter_scan.h"
 #include "pg/heap_prefetch.h"
@@ -159,17 +160,18 @@ void collect_bitmap(FilterScanState *state) {
         if (count == kBatch)
             collect_tids(state, &prefetch, {batch, std::exchange(count, 0)});
     };
-    BitmapReader reader(state->bitmap);
-    BitmapReader::Page page;
-    while (reader.next(&page)) {
-        // Places where no row starts are passed over by the heap.
-        for (OffsetNumber offset = 1; page.lossy && offset <= MaxHeapTuplesPerPage; offset++)
-            add(page.block, offset);
-        for (OffsetNumber offset : page.offsets)
-            add(page.block, offset);
-    }
+    state->work->rows.for_each_block(
+        [&](BlockNumber block, std::span<const uint64_t> offsets, bool lossy) {
+            if (block >= state->heap_pages)
+                return;
+            // Places where no row starts are passed over by the heap.
+            for (OffsetNumber offset = 1; lossy && offset <= MaxHeapTuplesPerPage; offset++)
+                add(block, offset);
+            for (size_t word = 0; !lossy && word < offsets.size(); word++)
+                for (uint64_t rest = offsets[word]; rest != 0; rest &= rest - 1)
+                    add(block, static_cast<OffsetNumber>(word * 64 + std::countr_zero(rest)));
+        });
     collect_tids(state, &prefetch, {batch, count});
-    reader.end();
     if (state->heap_fetcher != nullptr)
         table_index_fetch_reset(state->heap_fetcher);
 }
@@ -192,7 +194,7 @@ void begin_heap(FilterScanState *state, const char *reason) {
     state->counters.strategy = Strategy::kExact;
     state->counters.reason = reason;
     state->work->queue.clear();
-    if (state->bitmap != nullptr)
+    if (state->has_bitmap)
         collect_bitmap(state);
     else
         collect_table(state);
@@ -202,45 +204,15 @@ void begin_heap(FilterScanState *state, const char *reason) {
 // ---- the bitmap -----------------------------------------------------------------------------
 
 void build_bitmap(FilterScanState *state) {
-    if (state->bitmap != nullptr)
+    if (state->has_bitmap)
         return;
-    auto *child = static_cast<PlanState *>(linitial(state->css.custom_ps));
-    Node *result = MultiExecProcNode(child);
-    if (result == nullptr || !IsA(result, TIDBitmap))
-        elog(ERROR, "unrecognized result from subplan");
-    state->bitmap = reinterpret_cast<TIDBitmap *>(result);
-    state->index_knows_rows = false;
-    const double rows_of_page = state->plan.tuples / state->heap_pages;
-    state->bitmap_rows = 0;
-    BitmapReader reader(state->bitmap);
-    BitmapReader::Page page;
-    while (reader.next(&page)) {
-        CHECK_FOR_INTERRUPTS();
-        state->bitmap_rows += page.lossy ? rows_of_page : static_cast<double>(page.offsets.size());
-    }
-    reader.end();
-    state->counters.counted = state->bitmap_rows;
-}
-
-// The bitmap for a search of the index; made of it when first asked for, since few rows are better taken
-// from the table.
-core::TidSet *rows_of_bitmap(FilterScanState *state) {
     core::TidSet &rows = state->work->rows;
-    if (!rows.empty())
-        return &rows;
-    rows.reserve(static_cast<size_t>(std::min(state->bitmap_rows, state->heap_pages)),
-                 static_cast<size_t>(state->heap_pages));
-    BitmapReader reader(state->bitmap);
-    BitmapReader::Page page;
-    while (reader.next(&page)) {
-        CHECK_FOR_INTERRUPTS();
-        if (page.lossy)
-            rows.add_lossy(page.block);
-        else
-            rows.add(page.block, page.offsets);
-    }
-    reader.end();
-    return &rows;
+    find_rows(static_cast<PlanState *>(linitial(state->css.custom_ps)),
+              static_cast<BlockNumber>(state->heap_pages), &rows);
+    state->has_bitmap = true;
+    state->index_knows_rows = false;
+    state->bitmap_rows = rows.size(state->plan.tuples / state->heap_pages);
+    state->counters.counted = state->bitmap_rows;
 }
 
 // ---- the index ------------------------------------------------------------------------------
@@ -289,7 +261,7 @@ void begin_with_bitmap(FilterScanState *state, Strategy strategy, const PassRate
         begin_heap(state, reason);
     else
         begin_index(state,
-                    {.rows = rows_of_bitmap(state),
+                    {.rows = &state->work->rows,
                      .wanted = state->wanted,
                      .strategy = strategy,
                      .tried = rate.tried,
@@ -352,7 +324,7 @@ void begin_auto(FilterScanState *state) {
         return;
     }
     // One built by an earlier loop costs nothing any more.
-    if (state->bitmap != nullptr) {
+    if (state->has_bitmap) {
         begin_with_bitmap(state, Strategy::kAuto);
         return;
     }
@@ -372,9 +344,9 @@ void begin_auto(FilterScanState *state) {
 // the heap they come in strict order of distance.
 void begin_all(FilterScanState *state) {
     constexpr const char *kReason = "all rows are wanted";
-    if (state->bitmap == nullptr && has_child(state))
+    if (has_child(state))
         build_bitmap(state);
-    if (state->bitmap != nullptr || (state->condition_count == 0 && state->bound_count == 0))
+    if (state->has_bitmap || (state->condition_count == 0 && state->bound_count == 0))
         begin_heap(state, kReason);
     else
         begin_index(state, {.rows = nullptr, .wanted = 0, .strategy = Strategy::kExact}, kReason);
@@ -491,11 +463,8 @@ void reset_filtered_scan(FilterScanState *state, bool keep_bitmap) {
     state->may_change_mind = false;
     state->work->queue.clear();
     state->work->returned.clear();
-    if (!keep_bitmap && state->bitmap != nullptr) {
-        tbm_free(state->bitmap);
-        state->bitmap = nullptr;
-        state->work->rows.clear();
-    }
+    if (!keep_bitmap)
+        state->has_bitmap = false;
 }
 
 void end_filtered_scan(FilterScanState *state) {

@@ -76,7 +76,7 @@ struct FilterScanState {
     // Of the scan since the last rescan.
     enum class Source : uint8_t { kNotChosen, kIndex, kHeap };
     Source source;
-    TIDBitmap *bitmap;  // null: not built; kept over rescans that do not change it
+    bool has_bitmap;  // work->rows has been made; kept over rescans that do not change it
     double bitmap_rows;
     double heap_pages;      // of the table, at least 1
     bool index_knows_rows;  // the index scan was last begun with the bitmap's rows

@@ -1,6 +1,6 @@
 /*
- * Kernels that test conditions on columns of 64-bit keys and 16-bit flags, as the index's directory
- * keeps them (core/directory.h).  Numbers in, bits out; nothing here knows pages or rows.
+ * Kernels that test conditions on columns of 64-bit keys, 16-bit flags and 6-byte places, as the index's
+ * directory keeps them (core/directory.h).  Numbers in, bits out; nothing here knows pages or rows.
  *
  * Conventions: entry i has bit i % 64 of bits[i / 64].  A kernel clears the bits of entries that fail
  * and leaves those that hold as they were; a word of zeros may be passed over.  n is a multiple of 8;
@@ -16,6 +16,13 @@
 
 namespace hnsw::simd {
 
+/* A set of places (block, offset): bit offset % 64 of words[block * stride + offset / 64]. */
+struct RowBits {
+    const uint64_t *words = nullptr;
+    uint32_t blocks = 0; /* blocks * stride <= 2^30 */
+    uint32_t stride = 1; /* at least 1 */
+};
+
 struct KeyKernels {
     /* low <= keys[i] <= low + width, without overflow: keys[i] - low <= width, modulo 2^64 */
     void (*keep_range)(const uint64_t *keys, uint32_t n, uint64_t low, uint64_t width,
@@ -29,6 +36,9 @@ struct KeyKernels {
     /* (flags[i] & mask) == value */
     void (*keep_flags)(const uint16_t *flags, uint32_t n, uint16_t mask, uint16_t value,
                        uint64_t *bits);
+    /* The place at places + 6 * i is in the set: its block, 4 bytes, and its offset, 2 bytes, of which
+     * the top bit does not count. A place beyond the set's blocks or words is not. */
+    void (*keep_rows)(const uint8_t *places, uint32_t n, const RowBits &set, uint64_t *bits);
 };
 
 /* The table for an instruction set this machine has; the scalar one for any other. */

@@ -32,6 +32,7 @@ struct V {
     static uint32_t flags(const uint16_t *p, uint16_t mask, uint16_t value) {
         return bits_of(vceqq_u16(vandq_u16(vld1q_u16(p), vdupq_n_u16(mask)), vdupq_n_u16(value)));
     }
+    static uint32_t rows(const uint8_t *p, const RowBits &set) { return eight_rows(p, set); }
 
 private:
     static uint32_t mask_of(Key a, Key b, Key c, Key d) {

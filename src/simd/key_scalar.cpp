@@ -35,6 +35,7 @@ struct V {
             met |= uint32_t{(p[i] & mask) == value} << i;
         return met;
     }
+    static uint32_t rows(const uint8_t *p, const RowBits &set) { return eight_rows(p, set); }
 };
 
 #include "simd/key_skeleton.inc"

@@ -13,62 +13,6 @@ namespace {
 
 using Rows = std::set<uint64_t>;
 
-/* ---- TidSet ----------------------------------------------------------------------------------- */
-
-TEST(TidSet, AgreesWithASet) {
-    std::mt19937_64 rng(1);
-    std::pmr::unsynchronized_pool_resource memory;
-    TidSet tids(&memory);
-    for (int round = 0; round < 4; round++) {
-        tids.clear();
-        /* Room in no order, and in the order of blocks, of which there are more than was said. */
-        if (round > 1)
-            tids.reserve(round == 2 ? 3000 : 5000, round == 2 ? 100000 : 40000);
-        std::set<uint64_t> expected;
-        std::set<uint32_t> lossy;
-        for (uint32_t i = 0; i < 3000; i++) {
-            const auto block = static_cast<uint32_t>(rng() % 100000 * (round == 1 ? 40000 : 1));
-            if (i % 50 == 0) {
-                tids.add_lossy(block);
-                lossy.insert(block);
-                continue;
-            }
-            std::vector<uint16_t> offsets;
-            for (uint64_t n = rng() % 300; n > 0; n--)
-                offsets.push_back(static_cast<uint16_t>(1 + rng() % 291));
-            for (uint16_t offset : offsets)
-                expected.insert(HeapTid{block, offset}.key());
-            tids.add(block, offsets);
-        }
-        auto contained = [&](HeapTid tid) {
-            return expected.count(tid.key()) != 0 || lossy.count(tid.block) != 0;
-        };
-        for (uint64_t key : expected)
-            ASSERT_TRUE(tids.contains(HeapTid::from_key(key)));
-        for (int i = 0; i < 200000; i++) {
-            const HeapTid tid{static_cast<uint32_t>(rng() % 100000),
-                              static_cast<uint16_t>(1 + rng() % 600)};
-            ASSERT_EQ(tids.contains(tid), contained(tid));
-        }
-    }
-    EXPECT_FALSE(tids.contains({0xFFFFFFFFu, 1}));
-}
-
-TEST(TidSet, CountsRowsAndTakesHighOffsetsAsWholeBlocks) {
-    TidSet tids(std::pmr::get_default_resource());
-    EXPECT_EQ(tids.size(10), 0);
-    const uint16_t low[] = {1, 291};
-    const uint16_t high[] = {1, 900};
-    tids.add(7, low);
-    tids.add(8, high);
-    tids.add_lossy(9);
-    tids.add_lossy(9);
-    EXPECT_EQ(tids.size(10), 22);
-    EXPECT_TRUE(tids.contains({7, 291}));
-    EXPECT_FALSE(tids.contains({7, 2}));
-    EXPECT_TRUE(tids.contains({8, 900}) && tids.contains({8, 2}) && tids.contains({9, 5}));
-}
-
 /* ---- Conditions ------------------------------------------------------------------------------- */
 
 TEST(PassMap, AgreesWithConditionsRowByRow) {
@@ -179,11 +123,9 @@ Rows rows_for(Kind kind, double share, const Vectors &vectors, const std::vector
 }
 
 void fill(TidSet &set, const Rows &rows) {
-    set.clear();
-    for (uint64_t row : rows) {
-        const uint16_t offset = tid_of(row).offset;
-        set.add(tid_of(row).block, {&offset, 1});
-    }
+    set.begin(0, TidSet::kNoLimit);
+    for (uint64_t row : rows)
+        set.add(tid_of(row));
 }
 
 constexpr Strategy kStrategies[] = {Strategy::kAuto,        Strategy::kExact,

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <random>
 #include <string>
@@ -134,6 +135,39 @@ TEST_P(SimdKeyKernels, Flags) {
                 n,
                 [&](uint64_t *bits) { kernels().keep_flags(flags.begin(), n, mask, value, bits); },
                 [&](uint32_t i) { return (flags[i] & mask) == value; });
+        }
+}
+
+TEST_P(SimdKeyKernels, Rows) {
+    constexpr uint32_t kFarBlocks[] = {0x3FFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF};
+    for (uint32_t n = 0; n <= 520; n += 8)
+        for (uint32_t stride = 0; stride <= 5; stride++) {
+            const uint32_t blocks = stride == 0 ? 0 : 1 + static_cast<uint32_t>(rng_() % 40);
+            Column<uint64_t> words(blocks * stride, rng_);
+            for (uint32_t i = 0; i < blocks * stride; i++)
+                words[i] = rng_();
+            Column<uint8_t> places(n * 6, rng_);
+            std::vector<std::pair<uint32_t, uint16_t>> rows;
+            for (uint32_t i = 0; i < n; i++) {
+                const uint32_t block = rng_() % 8 == 0 ? kFarBlocks[rng_() % 4]
+                                                       : static_cast<uint32_t>(rng_() % 45);
+                const auto offset = static_cast<uint16_t>(
+                    rng_() % 8 == 0 ? rng_() : (rng_() & 0x8000) | rng_() % 330);
+                memcpy(&places[i * 6], &block, 4);
+                memcpy(&places[i * 6 + 4], &offset, 2);
+                rows.emplace_back(block, offset & 0x7FFF);
+            }
+            check(
+                n,
+                [&](uint64_t *bits) {
+                    kernels().keep_rows(places.begin(), n,
+                                        {words.begin(), blocks, std::max(stride, 1u)}, bits);
+                },
+                [&](uint32_t i) {
+                    const auto [block, offset] = rows[i];
+                    return block < blocks && offset < stride * 64 &&
+                           (words[block * stride + offset / 64] >> (offset % 64) & 1) != 0;
+                });
         }
 }
 

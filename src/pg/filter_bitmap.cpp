@@ -1,0 +1,65 @@
+// Rows of other indexes. filter_bitmap.h says what for.
+#include "pg/filter_bitmap.h"
+
+namespace hnsw::pg {
+
+namespace {
+
+// An index whose rows are taken one by one: a TIDBitmap and its order are of no use here, and cost more
+// than the scan of the index. Only of access methods known not to need a scan's table for it.
+bool takes_rows_one_by_one(const PlanState *child) {
+    if (!IsA(child, BitmapIndexScanState))
+        return false;
+    const auto *node = reinterpret_cast<const BitmapIndexScanState *>(child);
+    const Oid am = node->biss_RelationDesc->rd_rel->relam;
+    return node->biss_NumArrayKeys == 0 && (am == BTREE_AM_OID || am == HASH_AM_OID);
+}
+
+// As MultiExecBitmapIndexScan() does it, but for the bitmap.
+void take_rows(BitmapIndexScanState *node, core::TidSet *rows) {
+    if (node->ss.ps.chgParam != nullptr)
+        ExecReScan(&node->ss.ps);
+    if (node->ss.ps.instrument != nullptr)
+        InstrStartNode(node->ss.ps.instrument);
+    if (!node->biss_RuntimeKeysReady && node->biss_NumRuntimeKeys != 0)
+        ExecReScan(&node->ss.ps);
+    double count = 0;
+    while (const ItemPointerData *tid =
+               index_getnext_tid(node->biss_ScanDesc, ForwardScanDirection)) {
+        CHECK_FOR_INTERRUPTS();
+        rows->add({ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid)});
+        count++;
+    }
+    if (node->ss.ps.instrument != nullptr)
+        InstrStopNode(node->ss.ps.instrument, count);
+}
+
+void take_bitmap(PlanState *child, core::TidSet *rows) {
+    Node *result = MultiExecProcNode(child);
+    if (result == nullptr || !IsA(result, TIDBitmap))
+        elog(ERROR, "unrecognized result from subplan");
+    auto *bitmap = reinterpret_cast<TIDBitmap *>(result);
+    BitmapReader reader(bitmap);
+    BitmapReader::Page page;
+    while (reader.next(&page)) {
+        CHECK_FOR_INTERRUPTS();
+        if (page.lossy)
+            rows->add_lossy(page.block);
+        else
+            rows->add(page.block, page.offsets);
+    }
+    reader.end();
+    tbm_free(bitmap);
+}
+
+}  // namespace
+
+void find_rows(PlanState *child, BlockNumber blocks, core::TidSet *rows) {
+    rows->begin(blocks, static_cast<size_t>(work_mem) * 1024);
+    if (takes_rows_one_by_one(child))
+        take_rows(reinterpret_cast<BitmapIndexScanState *>(child), rows);
+    else
+        take_bitmap(child, rows);
+}
+
+}  // namespace hnsw::pg

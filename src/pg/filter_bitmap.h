@@ -1,0 +1,13 @@
+// The rows that other indexes name, as a set: what the custom scan makes of its child plan.
+#pragma once
+
+#include "core/tid_set.h"
+#include "pg/pg.h"
+
+namespace hnsw::pg {
+
+// Makes `rows` the rows that `child`, a tree of bitmap index scans, finds in a table of `blocks` blocks.
+// The set keeps to work_mem.
+void find_rows(PlanState *child, BlockNumber blocks, core::TidSet *rows);
+
+}  // namespace hnsw::pg
