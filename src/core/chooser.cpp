@@ -13,8 +13,9 @@ constexpr double kExactRead = 0.12;        /* a record read for its own distance
 constexpr double kExactDimension = 0.0002; /* and more for each dimension, */
 constexpr uint32_t kExactDimensions = 512; /* up to so many: then the links grow as well */
 constexpr double kDirectoryRead = 0.2;     /* a page of the directory tested whole */
-constexpr double kLookup = 0.007;          /* a node's row looked up in a TidSet */
-constexpr double kEntryRead = 0.1;         /* a page of which one entry is tested */
+constexpr double kKernelLookup = 0.0015; /* a node's row looked up in a set of rows by a kernel, */
+constexpr double kSearchLookup = 0.007;  /* and one by one */
+constexpr double kEntryRead = 0.1;       /* a page of which one entry is tested */
 constexpr double kNeighbours = 28;
 
 /* kPreFilter: matching nodes that the beam is to have, per ef (more if they are far from the query, up
@@ -51,9 +52,22 @@ double near_share(const FilterFacts &facts) {
 /* How many times rarer nodes that match are near the query. */
 double rarity(const FilterFacts &facts) { return share_of(facts) / near_share(facts); }
 
+/* A node's row looked up. */
+double lookup_cost(RowTest test) {
+    switch (test) {
+        case RowTest::kNone:
+            return 0;
+        case RowTest::kKernel:
+            return kKernelLookup;
+        case RowTest::kSearch:
+            break;
+    }
+    return kSearchLookup;
+}
+
 /* A directory page tested whole. */
 double page_cost(const FilterFacts &facts) {
-    return kDirectoryRead + (facts.in_set ? kLookup * facts.nodes / facts.directory_pages : 0);
+    return kDirectoryRead + lookup_cost(facts.rows) * facts.nodes / facts.directory_pages;
 }
 
 /* Testing so many nodes anywhere in the index, one by one or (what they lie close) page by page. */

@@ -34,6 +34,13 @@ struct Experience {
     double filter_first = 1; /* the same of the other */
 };
 
+/* What a node's test asks of a set of rows (tid_set.h). */
+enum class RowTest : uint8_t {
+    kNone,   /* there is none */
+    kKernel, /* TidSet::bits(), a page at a time */
+    kSearch, /* TidSet::contains() */
+};
+
 /* What the choice depends on. */
 struct FilterFacts {
     double nodes = 0;      /* in the graph */
@@ -44,10 +51,10 @@ struct FilterFacts {
     double reads = 0;      /* records it has read for them */
     Experience index;      /* of its searches */
     bool prefilter = true; /* nodes can be tested before their rows are fetched */
-    bool in_set = false;   /* what is tested is whether their rows are in a TidSet */
-    uint32_t k = 10;       /* rows wanted */
-    uint32_t ef = 40;      /* width of the plain beam: ef_search times the beam factor */
-    uint32_t dim = 0;      /* padded dimensions */
+    RowTest rows = RowTest::kNone;
+    uint32_t k = 10;  /* rows wanted */
+    uint32_t ef = 40; /* width of the plain beam: ef_search times the beam factor */
+    uint32_t dim = 0; /* padded dimensions */
     uint32_t records_per_page = 1;
     uint32_t directory_pages = 0; /* of the index */
     double known_pages = 0;       /* of them: what matches there is at hand */

@@ -33,7 +33,7 @@ constexpr double kSureTried = 8;
  * between them as a part of what the pass costs. */
 constexpr double kLeastProbe = 0.15;
 constexpr double kProbe = 0.4;
-constexpr double kProbeOfExact = 0.12;
+constexpr double kProbeOfExact = 0.06;
 
 /* How a beam with too few matching nodes grows, at least and at most. */
 constexpr double kLeastGrowth = 1.25;
@@ -53,6 +53,12 @@ constexpr double kMostCover = 1;
 constexpr double kLeastExcess = 0.7;
 constexpr double kMostExcess = 5;
 constexpr double kNews = 0.25;
+
+RowTest row_test(const TidSet *rows) {
+    if (rows == nullptr)
+        return RowTest::kNone;
+    return rows->bits().words != nullptr ? RowTest::kKernel : RowTest::kSearch;
+}
 
 }  // namespace
 
@@ -107,7 +113,7 @@ FilterFacts Scan::Impl::facts() const {
             .matched = near.matching,
             .reads = shown,
             .index = known,
-            .in_set = options.filter.rows != nullptr,
+            .rows = row_test(options.filter.rows),
             .k = std::max(wanted, static_cast<uint32_t>(target / kMatchesPerRow)),
             .ef = static_cast<uint32_t>(beam_width(options.ef)),
             .dim = index.layouts().base.dim,

@@ -76,6 +76,11 @@ simd::RowBits TidSet::bits() const {
     return {words_.data(), static_cast<uint32_t>(slots()), stride_};
 }
 
+bool TidSet::likely_bits(double used, double blocks) {
+    /* Before it is laid out anew a set has twice as many slots as blocks. */
+    return blocks <= used * 2 * kBlocksPerSlot;
+}
+
 void TidSet::add(HeapTid tid) {
     if (tid.offset >= kOffsets) {
         add_lossy(tid.block);

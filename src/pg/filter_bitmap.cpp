@@ -5,16 +5,6 @@ namespace hnsw::pg {
 
 namespace {
 
-// An index whose rows are taken one by one: a TIDBitmap and its order are of no use here, and cost more
-// than the scan of the index. Only of access methods known not to need a scan's table for it.
-bool takes_rows_one_by_one(const PlanState *child) {
-    if (!IsA(child, BitmapIndexScanState))
-        return false;
-    const auto *node = reinterpret_cast<const BitmapIndexScanState *>(child);
-    const Oid am = node->biss_RelationDesc->rd_rel->relam;
-    return node->biss_NumArrayKeys == 0 && (am == BTREE_AM_OID || am == HASH_AM_OID);
-}
-
 // As MultiExecBitmapIndexScan() does it, but for the bitmap.
 void take_rows(BitmapIndexScanState *node, core::TidSet *rows) {
     if (node->ss.ps.chgParam != nullptr)
@@ -53,6 +43,16 @@ void take_bitmap(PlanState *child, core::TidSet *rows) {
 }
 
 }  // namespace
+
+// A TIDBitmap and its order are of no use for a set, and cost more than the scan of the index. Only of
+// access methods known not to need a scan's table for single rows.
+bool takes_rows_one_by_one(const PlanState *child) {
+    if (!IsA(child, BitmapIndexScanState))
+        return false;
+    const auto *node = reinterpret_cast<const BitmapIndexScanState *>(child);
+    const Oid am = node->biss_RelationDesc->rd_rel->relam;
+    return node->biss_NumArrayKeys == 0 && (am == BTREE_AM_OID || am == HASH_AM_OID);
+}
 
 void find_rows(PlanState *child, BlockNumber blocks, core::TidSet *rows) {
     rows->begin(blocks, static_cast<size_t>(work_mem) * 1024);

@@ -2,6 +2,7 @@
 #include "pg/filter_cost.h"
 
 #include "core/directory.h"
+#include "pg/filter_bitmap.h"
 #include "pg/filter_memo.h"
 #include "pg/options.h"
 
@@ -15,7 +16,8 @@ constexpr double kHeapPage = 1;            // coming to a page of the table
 constexpr double kToastedVector = 2;       // fetching a vector stored out of line
 constexpr int kToastedDim = 500;           // which it is if it has more
 constexpr double kBitmapStart = 6;         // descending the other index
-constexpr double kBitmapRow = 0.1;         // a row's way through a bitmap
+constexpr double kPlainRow = 0.03;         // a row's way from another index into the set,
+constexpr double kBitmapRow = 0.2;         // and through a bitmap
 constexpr double kDescent = 8;             // to the bottom layer of the graph
 constexpr double kProbeReads = 1.5;        // for a row of a probe
 constexpr double kReadsPerRow = 1.75;      // records read for a row that a long search returns
@@ -50,6 +52,23 @@ core::FilterFacts facts_of(const FilterScanState *state, double matching, double
     facts.dim = static_cast<uint32_t>(dimensions(state));
     facts.directory_pages = static_cast<uint32_t>(state->plan.tuples / shape.entries) + 1;
     return facts;
+}
+
+// Of the table, those that have some of `matching` rows.
+double pages_of(const FilterScanState *state, double matching) {
+    return state->heap_pages * (1 - std::exp(-matching / state->heap_pages));
+}
+
+// A row that another index names, put into the set.
+double row_in_set_cost(const FilterScanState *state) {
+    const auto *child = static_cast<const PlanState *>(linitial(state->css.custom_ps));
+    return takes_rows_one_by_one(child) ? kPlainRow : kBitmapRow;
+}
+
+bool has_bits(const FilterScanState *state, double matching) {
+    if (state->has_bitmap)
+        return state->work->rows.bits().words != nullptr;
+    return core::TidSet::likely_bits(pages_of(state, matching), state->heap_pages);
 }
 
 }  // namespace
@@ -91,14 +110,13 @@ double conditions_cost(const FilterScanState *state) {
 }
 
 double heap_cost(const FilterScanState *state, double matching) {
-    double pages = state->heap_pages * (1 - std::exp(-matching / state->heap_pages));
-    return matching * row_cost(state) + pages * kHeapPage;
+    return matching * row_cost(state) + pages_of(state, matching) * kHeapPage;
 }
 
 core::Choice index_choice(const FilterScanState *state, double matching, double rows,
                           const PassRate &rate) {
     core::FilterFacts facts = facts_of(state, matching, rows);
-    facts.in_set = true;
+    facts.rows = has_bits(state, matching) ? core::RowTest::kKernel : core::RowTest::kSearch;
     facts.seen = rate.tried;
     facts.matched = rate.passed;
     return core::choose(facts);
@@ -106,7 +124,7 @@ core::Choice index_choice(const FilterScanState *state, double matching, double 
 
 double bitmap_cost(const FilterScanState *state, double matching, double rows,
                    const PassRate &rate) {
-    return kBitmapStart + matching * kBitmapRow +
+    return kBitmapStart + matching * row_in_set_cost(state) +
            std::min(heap_cost(state, matching),
                     index_choice(state, matching, rows, rate).expected_cost);
 }

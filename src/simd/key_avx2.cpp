@@ -51,16 +51,16 @@ struct V {
                                                 reinterpret_cast<const __m128i *>(p));
         const __m256i high = _mm256_loadu2_m128i(reinterpret_cast<const __m128i *>(p + 32),
                                                  reinterpret_cast<const __m128i *>(p + 24));
-        const __m256i two = _mm256_setr_epi8(0, 1, 2, 3, 6, 7, 8, 9, 4, 5, -1, -1, 10, 11, -1, -1,  //
-                                             0, 1, 2, 3, 6, 7, 8, 9, 4, 5, -1, -1, 10, 11, -1, -1);
+        const __m256i two =
+            _mm256_setr_epi8(0, 1, 2, 3, 6, 7, 8, 9, 4, 5, -1, -1, 10, 11, -1, -1,  //
+                             0, 1, 2, 3, 6, 7, 8, 9, 4, 5, -1, -1, 10, 11, -1, -1);
         const __m256i late =
             _mm256_setr_epi8(0, 1, 2, 3, 6, 7, 8, 9, 4, 5, -1, -1, 10, 11, -1, -1,  //
                              4, 5, 6, 7, 10, 11, 12, 13, 8, 9, -1, -1, 14, 15, -1, -1);
         const __m256i first = _mm256_shuffle_epi8(low, two);
         const __m256i last = _mm256_shuffle_epi8(high, late);
         const __m256i block = _mm256_unpacklo_epi64(first, last);
-        const __m256i offset =
-            _mm256_and_si256(_mm256_unpackhi_epi64(first, last), all32(0x7FFF));
+        const __m256i offset = _mm256_and_si256(_mm256_unpackhi_epi64(first, last), all32(0x7FFF));
         const __m256i inside = _mm256_and_si256(
             _mm256_cmpeq_epi32(block, _mm256_min_epu32(block, all32(set.blocks - 1))),
             _mm256_cmpgt_epi32(all32(set.stride * 64), offset));

@@ -39,9 +39,9 @@ struct V {
     }
     static uint32_t rows(const uint8_t *p, const RowBits &set) {
         /* Of each three 16-bit words the first two to the lower half, the third to the upper one. */
-        const __m512i order = _mm512_set_epi16(
-            23, 23, 20, 20, 17, 17, 14, 14, 11, 11, 8, 8, 5, 5, 2, 2,  //
-            22, 21, 19, 18, 16, 15, 13, 12, 10, 9, 7, 6, 4, 3, 1, 0);
+        const __m512i order =
+            _mm512_set_epi16(23, 23, 20, 20, 17, 17, 14, 14, 11, 11, 8, 8, 5, 5, 2, 2,  //
+                             22, 21, 19, 18, 16, 15, 13, 12, 10, 9, 7, 6, 4, 3, 1, 0);
         const __m512i sorted =
             _mm512_permutexvar_epi16(order, _mm512_maskz_loadu_epi16(0xFFFFFF, p));
         const __m256i block = _mm512_castsi512_si256(sorted);

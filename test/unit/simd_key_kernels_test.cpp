@@ -149,8 +149,8 @@ TEST_P(SimdKeyKernels, Rows) {
             Column<uint8_t> places(n * 6, rng_);
             std::vector<std::pair<uint32_t, uint16_t>> rows;
             for (uint32_t i = 0; i < n; i++) {
-                const uint32_t block = rng_() % 8 == 0 ? kFarBlocks[rng_() % 4]
-                                                       : static_cast<uint32_t>(rng_() % 45);
+                const uint32_t block =
+                    rng_() % 8 == 0 ? kFarBlocks[rng_() % 4] : static_cast<uint32_t>(rng_() % 45);
                 const auto offset = static_cast<uint16_t>(
                     rng_() % 8 == 0 ? rng_() : (rng_() & 0x8000) | rng_() % 330);
                 memcpy(&places[i * 6], &block, 4);
