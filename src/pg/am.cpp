@@ -87,6 +87,11 @@ bool is_hnsw_index(const IndexOptInfo *index) {
            reinterpret_cast<void *>(&Callback<am_cost_estimate>::call);
 }
 
+bool is_hnsw_method(Oid method) {
+    const IndexAmRoutine *routine = GetIndexAmRoutineByAmId(method, true);
+    return routine != nullptr && routine->aminsert == &Callback<am_insert>::call;
+}
+
 core::CreateOptions create_options(Relation index) {
     const AttributeColumns attributes(index);
     int dim = column_dimensions(index);

@@ -40,6 +40,8 @@ bool am_property(Oid index, int attno, IndexAMProperty property, const char *nam
 // Whether a relation is an index of this access method, with storage of its own.
 bool is_hnsw_index(Relation relation);
 bool is_hnsw_index(const IndexOptInfo *index);
+// The same of an access method (pg_am), by its handler.
+bool is_hnsw_method(Oid method);
 
 // What whoever drives a scan knows beside its keys. In force from the next amrescan on.
 struct ScanRequest {

@@ -2,6 +2,7 @@
 #include "pg/filter_plan.h"
 #include "pg/guard.h"
 #include "pg/options.h"
+#include "pg/partitioned_index.h"
 #include "pg/pg.h"
 
 extern "C" {
@@ -35,6 +36,7 @@ void init() {
     reject_second_owner();
     define_options();
     install_filter_scan();
+    install_partitioned_index_check();
 }
 
 }  // namespace
