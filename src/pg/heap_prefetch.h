@@ -4,16 +4,17 @@
 // am_scan.cpp and filter_run.cpp.
 #pragma once
 
-#include "core/ids.h"
+#include "core/scan.h"
 #include "pg/buffer_hints.h"
 
 namespace hnsw::pg {
 
 class HeapPrefetch {
 public:
-    // How many rows ahead of the one returned: of the third page and line pointer are asked for, of
-    // the second the tuple itself, of the next its vector, if that is in the TOAST table.
-    static constexpr size_t kAhead = 3;
+    // How many rows ahead of the one returned, as many as a scan tells: of the third page and line
+    // pointer are asked for, of the second the tuple itself, of the next its vector, if that is in the
+    // TOAST table.
+    static constexpr size_t kAhead = core::Scan::kLookAhead;
 
     // heap: the table to be read, or null; index: the one whose first column is what is read.
     HeapPrefetch(Relation index, Relation heap);
