@@ -1,0 +1,27 @@
+/* What the tests of filtered scans share: sets of rows, and an index whose rows have an attribute each. */
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "core_fixture.h"
+
+namespace hnsw::core::testing {
+
+using Rows = std::set<uint64_t>;
+
+/* Row i's attribute is i * 7919 modulo the number of rows. */
+struct FilteredIndex {
+    explicit FilteredIndex(Metric metric)
+        : index({.metric = metric, .dim = 24, .attributes = 1}),
+          vectors(clustered(2500, 24, 12, 1)),
+          queries(clustered(12, 24, 12, 2)) {
+        Inserter inserter(*index.index, index.context, 64);
+        for (size_t i = 0; i < vectors.size(); i++)
+            inserter.insert(vectors[i].data(), tid_of(i), {.key = {i * 7919 % vectors.size()}});
+    }
+    TestIndex index;
+    Vectors vectors;
+    Vectors queries;
+};
+
+}  // namespace hnsw::core::testing

@@ -1,0 +1,160 @@
+/* What is remembered of a filter from one scan to the next, and how it is mended. */
+#include <gtest/gtest.h>
+
+#include "core_check.h"
+#include "core_filter_fixture.h"
+
+namespace hnsw::core::testing {
+namespace {
+
+TEST(MatchMemo, SparesTheDirectory) {
+    FilteredIndex shared(Metric::kL2);
+    VectorSorter sorter;
+    MatchMemo memo(&shared.index.memory);
+    for (uint64_t high : {0, 40, 700, 2500}) {
+        memo.reset();
+        Condition condition{.low = 0, .high = high};
+        Rows expected;
+        for (uint64_t i = 0; i < shared.vectors.size(); i++)
+            if (const uint64_t key = i * 7919 % shared.vectors.size(); key <= high)
+                expected.insert(i);
+        uint64_t pages[3] = {};
+        for (uint64_t &read : pages) {
+            Scan scan(*shared.index.index, shared.index.context, sorter);
+            ScanOptions options;
+            options.filter.conditions = {&condition, 1};
+            options.strategy = &read == pages + 2 ? Strategy::kAuto : Strategy::kExact;
+            options.memo = &memo;
+            const uint64_t before = shared.index.stats.directory_reads;
+            scan.begin(shared.queries[1].data(), options);
+            Rows found;
+            ScanRow row;
+            while (scan.next(&row))
+                EXPECT_TRUE(found.insert(row_of(row.tid)).second);
+            read = shared.index.stats.directory_reads - before;
+            EXPECT_EQ(found, expected) << high;
+            EXPECT_TRUE(memo.complete);
+            EXPECT_EQ(memo.ids.size(), expected.size());
+        }
+        EXPECT_GT(pages[0], 0u);
+        EXPECT_EQ(pages[1], 0u);
+    }
+    /* A scan that began before a reset neither uses nor fills it. */
+    Condition condition{.low = 5, .high = 5};
+    Scan scan(*shared.index.index, shared.index.context, sorter);
+    ScanOptions options;
+    options.filter.conditions = {&condition, 1};
+    options.strategy = Strategy::kPreFilter;
+    options.memo = &memo;
+    memo.reset();
+    scan.begin(shared.queries[1].data(), options);
+    memo.reset();
+    ScanRow row;
+    EXPECT_TRUE(scan.next(&row));
+    EXPECT_FALSE(scan.next(&row));
+    EXPECT_FALSE(memo.complete);
+    EXPECT_TRUE(memo.ids.empty());
+}
+
+/* Rows come, go and get other attributes while nobody has looked: a memo that is not current any more is
+ * mended from the pages that have changed. */
+TEST(MatchMemo, IsMended) {
+    FilteredIndex shared(Metric::kL2);
+    TestIndex &index = shared.index;
+    Inserter inserter(*index.index, index.context, 64);
+    VectorSorter sorter;
+    MatchMemo memo(&index.memory);
+    Condition condition{.low = 0, .high = 300};
+    Rows expected;
+    for (uint64_t i = 0; i < shared.vectors.size(); i++)
+        if (i * 7919 % shared.vectors.size() <= 300)
+            expected.insert(i);
+    uint64_t tested = 0; /* directory pages looked at */
+    auto found = [&] {
+        Scan scan(*index.index, index.context, sorter);
+        ScanOptions options;
+        options.filter.conditions = {&condition, 1};
+        options.strategy = Strategy::kExact;
+        options.memo = &memo;
+        const uint64_t before = index.stats.directory_reads;
+        scan.begin(shared.queries[1].data(), options);
+        Rows rows;
+        ScanRow row;
+        while (scan.next(&row))
+            EXPECT_TRUE(rows.insert(row_of(row.tid)).second);
+        tested = index.stats.directory_reads - before;
+        EXPECT_TRUE(memo.current);
+        return rows;
+    };
+    EXPECT_EQ(found(), expected);
+    EXPECT_EQ(found(), expected);
+    EXPECT_EQ(tested, 0u);
+    uint64_t next = 20000;
+    for (uint64_t round = 0; round < 6; round++) {
+        DeadSet dead;
+        for (uint64_t row : expected)
+            if (row % 6 == round)
+                dead.rows.insert(row);
+        if (round % 2 == 0) {
+            for (uint64_t row : dead.rows)
+                expected.erase(row);
+            remove_dead(*index.index, index.context, kVacuumMemory, dead);
+            index.store.advance_transactions();
+        }
+        /* In the last round enough for pages that were not there. */
+        for (uint64_t i = 0; i < (round == 5 ? 3000 : 3); i++, next++) {
+            const uint64_t key = next % 2 == 0 ? 7 : 301;
+            inserter.insert(shared.vectors[next % shared.vectors.size()].data(), tid_of(next),
+                            {.key = {key}});
+            if (key == 7)
+                expected.insert(next);
+        }
+        memo.current = false;
+        EXPECT_EQ(found(), expected) << round;
+        EXPECT_GT(tested, 0u);
+    }
+    EXPECT_EQ(memo.ids.size(), memo.pages.back().end);
+    /* A page of the version that it had is not tested again: what the memo says of it holds. */
+    const size_t nodes = memo.ids.size();
+    memo.ids.pop_back();
+    memo.pages.back().end--;
+    memo.current = false;
+    found();
+    EXPECT_EQ(memo.ids.size(), nodes - 1);
+}
+
+/* A memo filled when there was nothing yet knows how many nodes there are once there are some. */
+TEST(MatchMemo, OfAnEmptyIndexIsMended) {
+    TestIndex index({.dim = 12, .attributes = 1});
+    Vectors vectors = clustered(700, 12, 8, 3);
+    VectorSorter sorter;
+    MatchMemo memo(&index.memory);
+    Condition condition{.low = 0, .high = 0};
+    auto found = [&] {
+        memo.current = false;
+        Scan scan(*index.index, index.context, sorter);
+        ScanOptions options;
+        options.filter.conditions = {&condition, 1};
+        options.strategy = Strategy::kExact;
+        options.memo = &memo;
+        scan.begin(vectors[0].data(), options);
+        size_t rows = 0;
+        ScanRow row;
+        while (scan.next(&row))
+            rows++;
+        return rows;
+    };
+    EXPECT_EQ(found(), 0u);
+    EXPECT_EQ(memo.nodes, 0);
+    Inserter inserter(*index.index, index.context, 40);
+    for (uint64_t i = 0; i < vectors.size(); i++) {
+        inserter.insert(vectors[i].data(), tid_of(i), {.key = {i % 10}});
+        if (i == 0 || i + 1 == vectors.size()) {
+            EXPECT_EQ(found(), i / 10 + 1);
+            EXPECT_EQ(memo.nodes, static_cast<double>(i + 1));
+        }
+    }
+}
+
+}  // namespace
+}  // namespace hnsw::core::testing
