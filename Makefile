@@ -35,6 +35,7 @@ REGRESS = \
 	hnsw_cursor_prepared \
 	hnsw_lateral \
 	filter_scan \
+	filter_bitmap \
 	filter_choice \
 	filter_patterns \
 	filter_rls \

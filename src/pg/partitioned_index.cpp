@@ -10,14 +10,21 @@ namespace {
 
 object_access_hook_type previous_hook = nullptr;
 
-// The relation's cache entry was made together with it; its catalog rows cannot be seen yet.
+// From the catalog, since the relation's cache entry is not complete yet; its row is of this command, so
+// only SnapshotSelf sees it.
 bool is_new_hnsw_parent(Oid oid) {
-    Relation relation = RelationIdGetRelation(oid);
-    if (relation == nullptr)
-        return false;
-    const bool found = relation->rd_rel->relkind == RELKIND_PARTITIONED_INDEX &&
-                       is_hnsw_method(relation->rd_rel->relam);
-    RelationClose(relation);
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(oid));
+    Relation catalog = table_open(RelationRelationId, AccessShareLock);
+    SysScanDesc scan = systable_beginscan(catalog, ClassOidIndexId, true, SnapshotSelf, 1, &key);
+    HeapTuple tuple = systable_getnext(scan);
+    bool found = false;
+    if (HeapTupleIsValid(tuple)) {
+        const auto *row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+        found = row->relkind == RELKIND_PARTITIONED_INDEX && is_hnsw_method(row->relam);
+    }
+    systable_endscan(scan);
+    table_close(catalog, AccessShareLock);
     return found;
 }
 

@@ -1,4 +1,4 @@
-/* Filters: sets of rows, and conditions against brute force. */
+/* What nodes pass a filter, by the directory: conditions and sets of rows against brute force. */
 #include <gtest/gtest.h>
 
 #include "core/pass_map.h"
@@ -6,8 +6,6 @@
 
 namespace hnsw::core::testing {
 namespace {
-
-/* ---- Conditions ------------------------------------------------------------------------------- */
 
 TEST(PassMap, AgreesWithConditionsRowByRow) {
     constexpr uint32_t kRows = 2500;
