@@ -14,7 +14,7 @@ constexpr double kExactDimension = 0.0002; /* and more for each dimension, */
 constexpr uint32_t kExactDimensions = 512; /* up to so many: then the links grow as well */
 constexpr double kDirectoryRead = 0.2;     /* a page of the directory tested whole */
 constexpr double kKernelLookup = 0.0015; /* a node's row looked up in a set of rows by a kernel, */
-constexpr double kSearchLookup = 0.007;  /* and one by one */
+constexpr double kSearchLookup = 0.02;   /* and one by one */
 constexpr double kEntryRead = 0.1;       /* a page of which one entry is tested */
 constexpr double kNeighbours = 28;
 
