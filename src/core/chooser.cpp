@@ -1,4 +1,4 @@
-/* The choice of a strategy. chooser.h says what for; docs/filtering.md has the measurements. */
+/* The choice of a strategy. chooser.h says what for; docs/filtering-measured.md has the measurements. */
 #include "core/chooser.h"
 
 #include <algorithm>

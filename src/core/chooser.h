@@ -1,6 +1,6 @@
 /*
  * Which way a filtered search goes: a pure function of what is known when the scan begins (and again
- * while it runs).  docs/filtering.md has the measurements behind the constants.
+ * while it runs).  docs/filtering-measured.md has the measurements behind the constants.
  */
 #pragma once
 

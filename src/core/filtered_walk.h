@@ -11,7 +11,7 @@
  *
  * Only nodes that pass are handed out.  (kPreFilter is the plain search of page_graph.h, whose rows
  * are tested as they leave.)  A walk begins at layer 0's entry or goes on from such a search, whose
- * visited set it shares.  docs/filtering.md has measurements.
+ * visited set it shares.  docs/filtering-measured.md has measurements.
  */
 #pragma once
 

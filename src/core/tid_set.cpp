@@ -11,14 +11,14 @@ namespace {
 constexpr size_t kFirstSlots = 64;
 
 /* A set that would have so many slots has one for every block instead if the table has at most so
- * many times as many blocks: then a look needs no search, and a kernel can do it. Of a short table every
- * set that is not tiny has. */
+ * many times as many blocks: then a look needs no search, and a kernel can do it. If the words of all
+ * blocks are few, every set that is not tiny has. */
 constexpr size_t kBlocksPerSlot = 8;
-constexpr size_t kShortTable = 65536;
+constexpr size_t kFewWords = 65536;
 constexpr size_t kNotTiny = 512;
 
-bool denser_is_better(size_t slots, size_t blocks) {
-    return blocks <= slots * kBlocksPerSlot || (blocks <= kShortTable && slots >= kNotTiny);
+bool denser_is_better(size_t slots, size_t blocks, size_t stride) {
+    return blocks <= slots * kBlocksPerSlot || (blocks * stride <= kFewWords && slots >= kNotTiny);
 }
 
 /* Kernels number halves of words by 31 bits. */
@@ -83,9 +83,10 @@ simd::RowBits TidSet::bits() const {
     return {words_.data(), static_cast<uint32_t>(slots()), stride_};
 }
 
-bool TidSet::likely_bits(double used, double blocks) {
+bool TidSet::likely_bits(double used, double blocks, double rows_per_block) {
     /* When a set is laid out anew it has between two and four times as many slots as blocks. */
-    return denser_is_better(static_cast<size_t>(used * 2), static_cast<size_t>(blocks));
+    return denser_is_better(static_cast<size_t>(used * 2), static_cast<size_t>(blocks),
+                            static_cast<size_t>(rows_per_block / 64) + 1);
 }
 
 void TidSet::add(HeapTid tid) {
@@ -147,7 +148,7 @@ void TidSet::make_room() {
     if ((used_ + 1) * 2 <= slots())
         return;
     const size_t more = slots() * 2;
-    if (denser_is_better(more, end()) && fits(Form::kDense, end(), stride_))
+    if (denser_is_better(more, end(), stride_) && fits(Form::kDense, end(), stride_))
         lay_out(Form::kDense, end(), stride_);
     else if (fits(Form::kSparse, more, stride_))
         lay_out(Form::kSparse, more, stride_);
@@ -157,7 +158,7 @@ void TidSet::make_room() {
 
 void TidSet::extend() {
     const size_t more = std::max(end(), slots() + slots() / 2);
-    if (denser_is_better(slots(), end()) && fits(Form::kDense, more, stride_))
+    if (denser_is_better(slots(), end(), stride_) && fits(Form::kDense, more, stride_))
         lay_out(Form::kDense, more, stride_);
     else
         make_coarse();

@@ -36,8 +36,8 @@ public:
     /* The set as a kernel takes it; words null: it has another form, ask contains(). Until the next
      * change. */
     simd::RowBits bits() const;
-    /* Whether a set of rows of `used` of `blocks` blocks is thought to have them. */
-    static bool likely_bits(double used, double blocks);
+    /* Whether a set of rows of `used` of the table's blocks is thought to have them. */
+    static bool likely_bits(double used, double blocks, double rows_per_block);
 
     /* Calls visit(block, offsets, lossy) for each block that has rows, ascending. offsets: bit = offset,
      * all words of it; lossy: any row of the block may be meant. */

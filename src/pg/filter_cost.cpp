@@ -1,4 +1,4 @@
-// Costs of filtered scans. filter_cost.h says in what unit; docs/filtering.md has the measurements.
+// Costs of filtered scans. filter_cost.h says in what unit; docs/filtering-measured.md has the measurements.
 #include "pg/filter_cost.h"
 
 #include "core/directory.h"
@@ -68,7 +68,8 @@ double row_in_set_cost(const FilterScanState *state) {
 bool has_bits(const FilterScanState *state, double matching) {
     if (state->has_bitmap)
         return state->work->rows.bits().words != nullptr;
-    return core::TidSet::likely_bits(pages_of(state, matching), state->heap_pages);
+    return core::TidSet::likely_bits(pages_of(state, matching), state->heap_pages,
+                                     state->plan.tuples / state->heap_pages);
 }
 
 }  // namespace
