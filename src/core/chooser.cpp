@@ -37,7 +37,7 @@ struct WalkModel {
     double reads_by_share; /* the same, over the share of nodes that match */
 };
 constexpr double kFarthest = 4;
-constexpr WalkModel kPenalisedModel = {0.75, 2.0, 0.23};
+constexpr WalkModel kPenalisedModel = {0.8, 2.0, 0.23};
 constexpr WalkModel kFilterFirstModel = {0.8, 7.8, 0};
 
 double share_of(const FilterFacts &facts) {

@@ -24,7 +24,7 @@ constexpr uint32_t kUsualLimit = 10;
 
 /* The pass over matching nodes is begun without a look at what is near the query if it costs no more
  * than so many times the beam. */
-constexpr double kSureExact = 1.25;
+constexpr double kSureExact = 1.75;
 
 /* ...and no strategy is, if the caller has tested so many rows there. */
 constexpr double kSureTried = 8;
