@@ -44,6 +44,10 @@ constexpr double kMostGrowth = 4;
 constexpr double kPatience = 1.5;
 constexpr double kTrial = 0.4;
 
+/* ...unless what it has to read yet, at the rate at which it has found matching nodes, costs less than
+ * such a part of that pass. */
+constexpr double kPromising = 0.6;
+
 /* Part of the memory limit that a walk's candidates may take. */
 constexpr size_t kWalkShare = 2;
 
@@ -58,6 +62,12 @@ RowTest row_test(const TidSet *rows) {
     if (rows == nullptr)
         return RowTest::kNone;
     return rows->bits().words != nullptr ? RowTest::kKernel : RowTest::kSearch;
+}
+
+/* How many times what a walk has read it has to read yet, at the rate at which it has found matching
+ * nodes. */
+double times_to_go(const Choice &begun, uint64_t reads, uint64_t failed) {
+    return std::max(0.0, begun.matches / std::max(static_cast<double>(reads - failed), 1.0) - 1);
 }
 
 }  // namespace
@@ -284,34 +294,42 @@ void Scan::Impl::run_walk() {
         walk.run(*this, UINT64_MAX, bytes);
         return;
     }
-    auto run = [&](const Choice &begun, uint64_t limit) {
-        const uint64_t reads = walk.reads();
-        const uint64_t failed = walk.failed();
-        const bool ended = walk.run(*this, limit, bytes);
-        if (first_beam)
-            learn_from_walk(begun, walk.reads() - reads, walk.failed() - failed, ended);
-        return ended;
-    };
     Choice begun = report.choice;
     const double exact_cost = begun.exact_cost;
     auto limit = static_cast<uint64_t>(exact_cost / kTestingRead);
+    uint64_t reads = walk.reads();
+    uint64_t failed = walk.failed();
+    auto learn_of_it = [&](bool ended) {
+        if (first_beam)
+            learn_from_walk(begun, walk.reads() - reads, walk.failed() - failed, ended);
+    };
     if (first_beam && begun.strategy == Strategy::kPenalised &&
         estimate.matching >= kConnectedShare * estimate.nodes) {
         const double patience = std::min(begun.expected_cost * kPatience, exact_cost * kTrial);
-        if (run(begun, static_cast<uint64_t>(patience / kTestingRead)) || over_memory())
+        const bool ended = walk.run(*this, static_cast<uint64_t>(patience / kTestingRead), bytes);
+        if (ended || over_memory()) {
+            learn_of_it(ended);
             return;
-        FilterFacts now = facts();
-        now.seen += static_cast<double>(walk.failed());
-        begun = plan(Strategy::kFilterFirst, now);
-        if (begun.expected_cost >= exact_cost)
-            return;
-        report.choice.strategy = begun.strategy;
-        report.choice.reason = "rows that match are far from the query";
-        report.changes_of_mind++;
-        walk.change_to_filter_first(begun.matches);
-        limit += walk.reads();
+        }
+        const double times = times_to_go(begun, walk.reads() - reads, walk.failed() - failed);
+        if (times * static_cast<double>(walk.reads() - reads) * kTestingRead >
+            exact_cost * kPromising) {
+            learn_of_it(false);
+            FilterFacts now = facts();
+            now.seen += static_cast<double>(walk.failed());
+            begun = plan(Strategy::kFilterFirst, now);
+            if (begun.expected_cost >= exact_cost)
+                return;
+            report.choice.strategy = begun.strategy;
+            report.choice.reason = "rows that match are far from the query";
+            report.changes_of_mind++;
+            walk.change_to_filter_first(begun.matches);
+            reads = walk.reads();
+            failed = walk.failed();
+            limit += reads;
+        }
     }
-    run(begun, limit);
+    learn_of_it(walk.run(*this, limit, bytes));
 }
 
 /* Whoever keeps it from scan to scan gets a part of what is new. */
@@ -327,7 +345,7 @@ void Scan::Impl::learn(double Experience::*what, double measured, double least, 
 void Scan::Impl::learn_from_walk(const Choice &begun, uint64_t reads, uint64_t failed, bool ended) {
     double excess = static_cast<double>(reads) / begun.reads;
     if (!ended)
-        excess *= std::max(1.0, begun.matches / std::max(static_cast<double>(reads - failed), 1.0));
+        excess *= 1 + times_to_go(begun, reads, failed);
     const auto what =
         begun.strategy == Strategy::kPenalised ? &Experience::penalised : &Experience::filter_first;
     learn(what, known.*what * excess, kLeastExcess, kMostExcess);
