@@ -190,6 +190,15 @@ inline void explain_scan_counts([[maybe_unused]] const ScanCounts &counts,
 #endif
 }
 
+// What EXPLAIN shows of a bitmap index scan.
+inline ScanCounts *scan_counts_of([[maybe_unused]] BitmapIndexScanState *node) {
+#if PG_VERSION_NUM >= 180000
+    return &node->biss_Instrument;
+#else
+    return nullptr;
+#endif
+}
+
 // `counts` outlives the scan.
 inline IndexScanDesc begin_index_scan(Relation heap, Relation index, Snapshot snapshot,
                                       [[maybe_unused]] ScanCounts *counts, int keys, int orderbys) {

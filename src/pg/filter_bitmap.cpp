@@ -5,17 +5,22 @@ namespace hnsw::pg {
 
 namespace {
 
-// As MultiExecBitmapIndexScan() does it, but for the bitmap.
-void take_rows(BitmapIndexScanState *node, core::TidSet *rows) {
+// As MultiExecBitmapIndexScan() does it, but for the bitmap, and with a plain scan: the node's own is of
+// the kind that gives bitmaps alone.
+void take_rows(BitmapIndexScanState *node, Relation table, IndexScanDesc *scan,
+               core::TidSet *rows) {
     if (node->ss.ps.chgParam != nullptr)
         ExecReScan(&node->ss.ps);
     if (node->ss.ps.instrument != nullptr)
         InstrStartNode(node->ss.ps.instrument);
     if (!node->biss_RuntimeKeysReady && node->biss_NumRuntimeKeys != 0)
         ExecReScan(&node->ss.ps);
+    if (*scan == nullptr)
+        *scan = begin_index_scan(table, node->biss_RelationDesc, node->ss.ps.state->es_snapshot,
+                                 scan_counts_of(node), node->biss_NumScanKeys, 0);
+    index_rescan(*scan, node->biss_ScanKeys, node->biss_NumScanKeys, nullptr, 0);
     double count = 0;
-    while (const ItemPointerData *tid =
-               index_getnext_tid(node->biss_ScanDesc, ForwardScanDirection)) {
+    while (const ItemPointerData *tid = index_getnext_tid(*scan, ForwardScanDirection)) {
         CHECK_FOR_INTERRUPTS();
         rows->add({ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid)});
         count++;
@@ -44,20 +49,19 @@ void take_bitmap(PlanState *child, core::TidSet *rows) {
 
 }  // namespace
 
-// A TIDBitmap and its order are of no use for a set, and cost more than the scan of the index. Only of
-// access methods known not to need a scan's table for single rows.
+// A TIDBitmap and its order are of no use for a set, and cost more than the scan of the index.
 bool takes_rows_one_by_one(const PlanState *child) {
     if (!IsA(child, BitmapIndexScanState))
         return false;
     const auto *node = reinterpret_cast<const BitmapIndexScanState *>(child);
-    const Oid am = node->biss_RelationDesc->rd_rel->relam;
-    return node->biss_NumArrayKeys == 0 && (am == BTREE_AM_OID || am == HASH_AM_OID);
+    return node->biss_NumArrayKeys == 0 && node->biss_RelationDesc->rd_indam->amgettuple != nullptr;
 }
 
-void find_rows(PlanState *child, BlockNumber blocks, core::TidSet *rows) {
+void find_rows(PlanState *child, Relation table, BlockNumber blocks, IndexScanDesc *scan,
+               core::TidSet *rows) {
     rows->begin(blocks, static_cast<size_t>(work_mem) * 1024);
     if (takes_rows_one_by_one(child))
-        take_rows(reinterpret_cast<BitmapIndexScanState *>(child), rows);
+        take_rows(reinterpret_cast<BitmapIndexScanState *>(child), table, scan, rows);
     else
         take_bitmap(child, rows);
 }

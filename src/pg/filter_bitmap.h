@@ -10,8 +10,10 @@ namespace hnsw::pg {
 // several times as much.
 bool takes_rows_one_by_one(const PlanState *child);
 
-// Makes `rows` the rows that `child`, a tree of bitmap index scans, finds in a table of `blocks` blocks.
-// The set keeps to work_mem.
-void find_rows(PlanState *child, BlockNumber blocks, core::TidSet *rows);
+// Makes `rows` the rows of `table`, of `blocks` blocks, that `child` finds, a tree of bitmap index scans. The
+// set keeps to work_mem. *scan: null the first time, a scan of the child's index afterwards, if it takes one;
+// the caller ends it.
+void find_rows(PlanState *child, Relation table, BlockNumber blocks, IndexScanDesc *scan,
+               core::TidSet *rows);
 
 }  // namespace hnsw::pg

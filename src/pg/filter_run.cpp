@@ -208,7 +208,8 @@ void build_bitmap(FilterScanState *state) {
         return;
     core::TidSet &rows = state->work->rows;
     find_rows(static_cast<PlanState *>(linitial(state->css.custom_ps)),
-              static_cast<BlockNumber>(state->heap_pages), &rows);
+              state->css.ss.ss_currentRelation, static_cast<BlockNumber>(state->heap_pages),
+              &state->child_scan, &rows);
     state->has_bitmap = true;
     state->index_knows_rows = false;
     state->bitmap_rows = rows.size(state->plan.tuples / state->heap_pages);
@@ -473,6 +474,8 @@ void end_filtered_scan(FilterScanState *state) {
         table_index_fetch_end(state->heap_fetcher);
     if (state->scan != nullptr)
         index_endscan(state->scan);
+    if (state->child_scan != nullptr)
+        index_endscan(state->child_scan);
 }
 
 }  // namespace hnsw::pg

@@ -59,6 +59,7 @@ struct FilterScanState {
     Relation index;
     IndexScanDesc scan;                 // null: not begun
     ScanCounts scan_counts;             // of `scan`
+    IndexScanDesc child_scan;           // of the child's index; null: not begun
     IndexFetchTableData *heap_fetcher;  // null: not begun
     ScanKey conditions;
     int condition_count;
