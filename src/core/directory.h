@@ -78,7 +78,7 @@ struct DirectoryShape {
     /* Where in a page's payload the keys of an attribute lie, the first rows, and the flags. */
     uint32_t keys_at(uint32_t attribute) const { return 8 * attribute * entries; }
     uint32_t tids_at() const { return keys_at(attributes); }
-    uint32_t flags_at() const { return (8 * attributes + 6) * entries; }
+    uint32_t flags_at() const { return tids_at() + 6 * entries; }
     /* The node that entry `entry` of directory page `page` describes. */
     NodeId node_of(BlockNo page, uint32_t entry) const { return page * per_page + entry; }
 };

@@ -185,8 +185,8 @@ void PassMap::evaluate(uint32_t number, bool test_rows, uint64_t known, PageBits
         for (uint32_t word = 0; word < words; word++)
             out->pass[word] &= ~many[word];
         const TidSet &rows = *filter_.rows;
-        if (const simd::RowBits set = rows.bits(); set.words != nullptr)
-            kernels.keep_rows(view.tids()->bytes, entries, set, out->pass);
+        if (rows.has_bits())
+            kernels.keep_rows(view.tids()->bytes, entries, rows.bits(), out->pass);
         else
             keep_each(out->pass, words,
                       [&](uint32_t i) { return rows.contains(view.tids()[i].tid()); });

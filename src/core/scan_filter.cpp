@@ -61,13 +61,13 @@ constexpr double kNews = 0.25;
 RowTest row_test(const TidSet *rows) {
     if (rows == nullptr)
         return RowTest::kNone;
-    return rows->bits().words != nullptr ? RowTest::kKernel : RowTest::kSearch;
+    return rows->has_bits() ? RowTest::kKernel : RowTest::kSearch;
 }
 
-/* How many times what a walk has read it has to read yet, at the rate at which it has found matching
- * nodes. */
-double times_to_go(const Choice &begun, uint64_t reads, uint64_t failed) {
-    return std::max(0.0, begun.matches / std::max(static_cast<double>(reads - failed), 1.0) - 1);
+/* What a walk has to read yet, at the rate at which it has found matching nodes. */
+double reads_to_go(const Choice &begun, uint64_t reads, uint64_t failed) {
+    const double found = std::max(static_cast<double>(reads - failed), 1.0);
+    return static_cast<double>(reads) * std::max(0.0, begun.matches / found - 1);
 }
 
 }  // namespace
@@ -311,8 +311,7 @@ void Scan::Impl::run_walk() {
             learn_of_it(ended);
             return;
         }
-        const double times = times_to_go(begun, walk.reads() - reads, walk.failed() - failed);
-        if (times * static_cast<double>(walk.reads() - reads) * kTestingRead >
+        if (reads_to_go(begun, walk.reads() - reads, walk.failed() - failed) * kTestingRead >
             exact_cost * kPromising) {
             learn_of_it(false);
             FilterFacts now = facts();
@@ -343,9 +342,8 @@ void Scan::Impl::learn(double Experience::*what, double measured, double least, 
 /* What a walk reads on this index: if it has come to its end, what it has read, and otherwise at least
  * what it would read at the rate at which it has found matching nodes. */
 void Scan::Impl::learn_from_walk(const Choice &begun, uint64_t reads, uint64_t failed, bool ended) {
-    double excess = static_cast<double>(reads) / begun.reads;
-    if (!ended)
-        excess *= 1 + times_to_go(begun, reads, failed);
+    const double rest = ended ? 0 : reads_to_go(begun, reads, failed);
+    const double excess = (static_cast<double>(reads) + rest) / begun.reads;
     const auto what =
         begun.strategy == Strategy::kPenalised ? &Experience::penalised : &Experience::filter_first;
     learn(what, known.*what * excess, kLeastExcess, kMostExcess);

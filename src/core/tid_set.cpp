@@ -77,12 +77,6 @@ bool TidSet::contains(HeapTid tid) const {
     return (words[word] >> (tid.offset % 64) & 1) != 0;
 }
 
-simd::RowBits TidSet::bits() const {
-    if (form_ != Form::kDense || lossy_blocks_ != 0)
-        return {};
-    return {words_.data(), static_cast<uint32_t>(slots()), stride_};
-}
-
 bool TidSet::likely_bits(double used, double blocks, double rows_per_block) {
     /* When a set is laid out anew it has between two and four times as many slots as blocks. */
     return denser_is_better(static_cast<size_t>(used * 2), static_cast<size_t>(blocks),

@@ -33,9 +33,10 @@ public:
     void add_lossy(uint32_t block);
 
     bool contains(HeapTid tid) const;
-    /* The set as a kernel takes it; words null: it has another form, ask contains(). Until the next
-     * change. */
-    simd::RowBits bits() const;
+    /* Whether the set has a form that a kernel takes; otherwise ask contains(). */
+    bool has_bits() const { return form_ == Form::kDense && lossy_blocks_ == 0; }
+    /* That form; has_bits(). Until the next change. */
+    simd::RowBits bits() const { return {words_.data(), static_cast<uint32_t>(slots()), stride_}; }
     /* Whether a set of rows of `used` of the table's blocks is thought to have them. */
     static bool likely_bits(double used, double blocks, double rows_per_block);
 
@@ -44,7 +45,6 @@ public:
     template <class Visit>
     void for_each_block(Visit visit) const;
 
-    bool empty() const { return rows_ == 0 && lossy_blocks_ == 0; }
     /* Rows added; a lossy block counts as what the caller says its blocks hold on average. */
     double size(double rows_per_block) const { return rows_ + lossy_blocks_ * rows_per_block; }
     size_t bytes() const {

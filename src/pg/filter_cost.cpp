@@ -61,13 +61,12 @@ double pages_of(const FilterScanState *state, double matching) {
 
 // A row that another index names, put into the set.
 double row_in_set_cost(const FilterScanState *state) {
-    const auto *child = static_cast<const PlanState *>(linitial(state->css.custom_ps));
-    return takes_rows_one_by_one(child) ? kPlainRow : kBitmapRow;
+    return takes_rows_one_by_one(child_of(state)) ? kPlainRow : kBitmapRow;
 }
 
 bool has_bits(const FilterScanState *state, double matching) {
     if (state->has_bitmap)
-        return state->work->rows.bits().words != nullptr;
+        return state->work->rows.has_bits();
     return core::TidSet::likely_bits(pages_of(state, matching), state->heap_pages,
                                      state->plan.tuples / state->heap_pages);
 }

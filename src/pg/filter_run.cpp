@@ -30,7 +30,7 @@ constexpr const char *kForcedReason = "hnsw.filter_strategy";
 // may look around in vain first.
 constexpr double kKnownCost = 0.8;
 
-bool has_child(const FilterScanState *state) { return state->css.custom_ps != NIL; }
+bool has_child(const FilterScanState *state) { return child_of(state) != nullptr; }
 
 // The share of rows a search returns that the planner thinks will pass.
 double expected_rate(const FilterScanState *state) {
@@ -207,9 +207,8 @@ void build_bitmap(FilterScanState *state) {
     if (state->has_bitmap)
         return;
     core::TidSet &rows = state->work->rows;
-    find_rows(static_cast<PlanState *>(linitial(state->css.custom_ps)),
-              state->css.ss.ss_currentRelation, static_cast<BlockNumber>(state->heap_pages),
-              &state->child_scan, &rows);
+    find_rows(child_of(state), state->css.ss.ss_currentRelation,
+              static_cast<BlockNumber>(state->heap_pages), &state->child_scan, &rows);
     state->has_bitmap = true;
     state->index_knows_rows = false;
     state->bitmap_rows = rows.size(state->plan.tuples / state->heap_pages);

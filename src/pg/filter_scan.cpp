@@ -104,12 +104,9 @@ TupleTableSlot *execute(CustomScanState *node) {
 
 void rescan(CustomScanState *node) {
     FilterScanState *state = state_of(node);
-    PlanState *child = nullptr;
-    if (node->custom_ps != NIL) {
-        child = static_cast<PlanState *>(linitial(node->custom_ps));
-        if (node->ss.ps.chgParam != nullptr)
-            UpdateChangedParamSet(child, node->ss.ps.chgParam);
-    }
+    PlanState *child = child_of(state);
+    if (child != nullptr && node->ss.ps.chgParam != nullptr)
+        UpdateChangedParamSet(child, node->ss.ps.chgParam);
     bool keep_bitmap = child == nullptr || child->chgParam == nullptr;
     reset_filtered_scan(state, keep_bitmap);
     if (!keep_bitmap)

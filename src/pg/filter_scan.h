@@ -92,6 +92,12 @@ struct FilterScanState {
     FilterCounters counters;
 };
 
+// The tree of bitmap index scans below the scan; null: none.
+inline PlanState *child_of(const FilterScanState *state) {
+    List *children = state->css.custom_ps;
+    return children == NIL ? nullptr : static_cast<PlanState *>(linitial(children));
+}
+
 // The next row in the scan's slot; null at the end.
 TupleTableSlot *next_filtered_row(FilterScanState *state);
 // Forgets the scan; the bitmap stays unless `keep_bitmap` is false.
