@@ -1,7 +1,9 @@
 /*
- * The beam of a graph search: the `width` nearest candidates seen, and which of them still wait to be
- * expanded.  A sorted array: beams are short and most pushes land near the end.  Candidates that
- * fall out unexpanded are kept aside, so that a wider beam can take them up again.
+ * The beam of a graph search: the nearest candidates seen, of which the `width` nearest are expanded.
+ * A sorted array: beams are short and most pushes land near the end.
+ *
+ * A beam that may become wider has room for more candidates than it expands, and keeps those aside
+ * that fall out unexpanded.
  */
 #pragma once
 
@@ -26,20 +28,27 @@ public:
 
     explicit Beam(std::pmr::memory_resource *memory) : entries_(memory), spilled_(memory) {}
 
-    /* Empties the beam. `keep_spilled`: whether widen() will be called. */
-    void reset(size_t width, bool keep_spilled) {
+    /* Empties the beam. `keep_spilled`: whether widen() will be called; with room for it to be at no
+     * loss up to `room`. */
+    void reset(size_t width, bool keep_spilled, size_t room = 0) {
         width_ = width;
+        room_ = std::max(width, room);
         keep_spilled_ = keep_spilled;
         entries_.clear();
-        entries_.reserve(width);
+        entries_.reserve(room_);
         spilled_.clear();
         next_ = 0;
         bound_ = std::numeric_limits<float>::infinity();
     }
 
-    /* Only candidates nearer than this enter. Infinite until the beam is full. */
+    /* Only candidates nearer than this enter. Infinite while there is room. */
     float bound() const { return bound_; }
     size_t width() const { return width_; }
+    /* How far the candidates to be expanded reach. Infinite while there are fewer. */
+    float horizon() const {
+        return entries_.size() < width_ ? std::numeric_limits<float>::infinity()
+                                        : entries_[width_ - 1].distance;
+    }
 
     void push(float distance, NodeId id) {
         if (!(distance < bound_)) {
@@ -48,7 +57,7 @@ public:
             return;
         }
         size_t last = entries_.size();
-        if (last < width_) {
+        if (last < room_) {
             entries_.resize(last + 1);
         } else {
             last--;
@@ -60,15 +69,14 @@ public:
         std::memmove(at + 1, at, (last - place) * sizeof(Entry));
         *at = {distance, id};
         next_ = std::min(next_, place);
-        if (entries_.size() == width_)
+        if (entries_.size() == room_)
             bound_ = entries_.back().distance;
     }
 
     /* Takes the nearest candidate not yet expanded. False: there is none. */
     bool pop(Entry *out) {
-        while (next_ < entries_.size() && entries_[next_].id == kNoNode)
-            next_++;
-        if (next_ >= entries_.size())
+        to_next();
+        if (next_ >= entries_.size() || next_ >= width_)
             return false;
         *out = entries_[next_];
         entries_[next_++].id = kNoNode;
@@ -76,20 +84,49 @@ public:
     }
 
     /* The candidate pop() would take next; kNoNode, infinitely far, if none. */
-    Entry peek() const {
-        for (size_t i = next_; i < entries_.size(); i++)
-            if (entries_[i].id != kNoNode)
-                return entries_[i];
-        return {std::numeric_limits<float>::infinity(), kNoNode};
+    Entry peek() {
+        to_next();
+        return next_ < entries_.size() && next_ < width_
+                   ? entries_[next_]
+                   : Entry{std::numeric_limits<float>::infinity(), kNoNode};
     }
 
-    /* Makes the beam wider and takes up what had fallen out. */
+    /* Expands the nearest `width` candidates from now on, and takes up what had fallen out. */
     void widen(size_t width) {
         width_ = width;
+        next_ = 0;
+        if (width > room_)
+            make_room(width);
+    }
+
+    /* Calls take(entry) with every candidate that still waits, in the beam or aside. */
+    template <class Take>
+    void for_each_waiting(Take take) const {
+        for (const std::pmr::vector<Entry> *part : {&entries_, &spilled_})
+            for (const Entry &entry : *part)
+                if (entry.id != kNoNode)
+                    take(entry);
+    }
+
+    /* No candidate waits. */
+    bool exhausted() const {
+        return spilled_.empty() && std::none_of(entries_.begin(), entries_.end(),
+                                                [](const Entry &e) { return e.id != kNoNode; });
+    }
+    size_t bytes() const { return (entries_.capacity() + spilled_.capacity()) * sizeof(Entry); }
+
+private:
+    void to_next() {
+        while (next_ < entries_.size() && entries_[next_].id == kNoNode)
+            next_++;
+    }
+
+    void make_room(size_t room) {
+        room_ = room;
         bound_ = std::numeric_limits<float>::infinity();
-        entries_.reserve(width);
-        size_t room = width > entries_.size() ? width - entries_.size() : 0;
-        size_t taken = std::min(room, spilled_.size());
+        entries_.reserve(room);
+        const size_t free = room > entries_.size() ? room - entries_.size() : 0;
+        const size_t taken = std::min(free, spilled_.size());
         auto nearer = [](const Entry &a, const Entry &b) { return a.distance < b.distance; };
         if (taken < spilled_.size())
             std::nth_element(spilled_.begin(), spilled_.begin() + static_cast<ptrdiff_t>(taken),
@@ -98,31 +135,15 @@ public:
                         spilled_.begin() + static_cast<ptrdiff_t>(taken));
         spilled_.erase(spilled_.begin(), spilled_.begin() + static_cast<ptrdiff_t>(taken));
         std::sort(entries_.begin(), entries_.end(), nearer);
-        next_ = 0;
-        if (entries_.size() >= width_)
+        if (entries_.size() == room_)
             bound_ = entries_.back().distance;
     }
 
-    /* Calls take(entry) with every candidate that still waits, in the beam or aside. The beam is of no
-     * use afterwards, until reset(). */
-    template <class Take>
-    void hand_over(Take take) {
-        for (const std::pmr::vector<Entry> *part : {&entries_, &spilled_})
-            for (const Entry &entry : *part)
-                if (entry.id != kNoNode)
-                    take(entry);
-        entries_.clear();
-        spilled_.clear();
-    }
-
-    bool exhausted() const { return spilled_.empty() && peek().id == kNoNode; }
-    size_t bytes() const { return (entries_.capacity() + spilled_.capacity()) * sizeof(Entry); }
-
-private:
     std::pmr::vector<Entry> entries_; /* ascending by distance */
     std::pmr::vector<Entry> spilled_;
     size_t next_ = 0; /* no unexpanded entry before this */
     size_t width_ = 0;
+    size_t room_ = 0;
     float bound_ = 0;
     bool keep_spilled_ = false;
 };

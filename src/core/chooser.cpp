@@ -9,34 +9,43 @@ namespace hnsw::core {
 namespace {
 
 /* Costs are in record reads of an unfiltered walk, each with the estimates of all its neighbours. */
-constexpr double kExactRead = 0.12;        /* a record read for its own distance only, */
-constexpr double kExactDimension = 0.0002; /* and more for each dimension, */
-constexpr uint32_t kExactDimensions = 512; /* up to so many: then the links grow as well */
-constexpr double kDirectoryRead = 0.2;     /* a page of the directory tested whole */
+constexpr double kExactRead = 0.15;         /* a record read for its own distance only, */
+constexpr double kExactDimension = 0.00025; /* and more for each dimension, */
+constexpr uint32_t kExactDimensions = 512;  /* up to so many: then the links grow as well */
+constexpr double kDirectoryRead = 0.2;      /* a page of the directory tested whole */
 constexpr double kKernelLookup = 0.0015; /* a node's row looked up in a set of rows by a kernel, */
 constexpr double kSearchLookup = 0.02;   /* and one by one */
 constexpr double kEntryRead = 0.1;       /* a page of which one entry is tested */
 constexpr double kNeighbours = 28;
 
-/* kPreFilter: matching nodes that the beam is to have, per ef (more if they are far from the query, up
- * to so many times: there a beam misses more), and records it reads for each node of its width. */
-constexpr double kBeamMatches = 0.13;
+/* A search for rows that meet a condition is at most so many times as wide. */
+constexpr double kFilteredWidth = 1.5;
+
+/* kPreFilter: matching nodes that the beam is to have, per ef_search (more if they are far from the query,
+ * up to so many times: there a beam misses more), and records it reads for each node of its width. */
+constexpr double kBeamMatches = 0.29;
 constexpr double kFarMatches = 2;
+
+/* Its width if it has a beam of nodes that pass beside it, in nodes among which as many pass as that is
+ * wide; and of the neighbours of a record read those that are tested for that. */
+constexpr double kBesidePassing = 0.5;
+constexpr double kPassingTests = 12;
 constexpr double kBeamReads = 0.8;
 
 /* By chance the nodes near a query meet a filter less or more often than all: it is thought to have to do
  * with the query where they are so many standard deviations off. */
 constexpr double kDoubt = 1.6;
 
-/* The other walks: matching nodes a walk covers, per ef, and records it reads for each (random filters);
- * of any kind it covers ef. */
+/* The other walks: matching nodes a walk covers, per ef, and records it reads for each; of any kind it covers
+ * ef. The rarer they are near the query than elsewhere the more it reads, up to kFarthest: a penalised walk
+ * as if they were as rare everywhere, the other by the root of that. */
 struct WalkModel {
     double matches;
-    double reads;          /* per matching node covered; where they are far, more: by the root of
-                            * how much rarer they are near the query, up to kFarthest */
+    double reads;          /* per matching node covered */
     double reads_by_share; /* the same, over the share of nodes that match */
 };
-constexpr double kFarthest = 4;
+constexpr double kFarthest = 8;
+constexpr double kFarthestByRoot = 4;
 constexpr WalkModel kPenalisedModel = {0.8, 2.0, 0.23};
 constexpr WalkModel kFilterFirstModel = {0.8, 7.8, 0};
 
@@ -86,33 +95,50 @@ double exact_cost(const FilterFacts &facts) {
     return read * facts.matching + (unknown == 0 ? 0 : unknown * page_cost(facts));
 }
 
-/* Matching nodes that a walk is to find. */
-uint32_t matches_for(const FilterFacts &facts, double per_ef) {
-    return static_cast<uint32_t>(std::ceil(std::max(facts.ef * per_ef, kMatchesPerRow * facts.k)));
+/* Matching nodes that a search is to find. */
+uint32_t matches_for(const FilterFacts &facts, double by_width) {
+    return static_cast<uint32_t>(std::ceil(std::max(by_width, kMatchesPerRow * facts.k)));
 }
 
 Choice beam_plan(const FilterFacts &facts, Choice choice) {
     choice.strategy = Strategy::kPreFilter;
-    choice.matches =
-        matches_for(facts, kBeamMatches * std::clamp(std::sqrt(rarity(facts)), 1.0, kFarMatches));
-    const double width =
-        std::max<double>(facts.ef, choice.matches / near_share(facts) / facts.index.cover);
+    const double far = std::clamp(std::sqrt(rarity(facts)), 1.0, kFarMatches);
+    choice.matches = matches_for(facts, kBeamMatches * facts.ef_search * far);
+    const double share = near_share(facts);
+    /* Nodes that pass and are found, among as many of any kind. */
+    const double passing = choice.matches / facts.index.cover;
+    const double least = filtered_width(facts.ef, share);
+    double width = std::max(least, passing / share);
+    auto cost = [&](double expanded, double tests) {
+        const double reads = std::max(0.0, kBeamReads * expanded - facts.reads);
+        return reads + cost_of_tests(facts, reads * tests);
+    };
+    choice.expected_cost = cost(width, 1);
+    if (width > least) {
+        const double beside = kPassingMatches * passing;
+        const double narrower = std::max(least, kBesidePassing * beside / share);
+        const double beyond = std::max(0.0, beside - share * narrower);
+        const double both = cost(narrower + beyond, kPassingTests);
+        if (both < choice.expected_cost) {
+            choice.expected_cost = both;
+            choice.passing = static_cast<uint32_t>(std::ceil(beside));
+            width = narrower;
+        }
+    }
     choice.width = static_cast<uint32_t>(std::ceil(std::min(width, facts.nodes + 1)));
-    const double reads = std::max(0.0, kBeamReads * choice.width - facts.reads);
-    choice.expected_cost = reads + cost_of_tests(facts, reads);
     return choice;
 }
 
 Choice walk_plan(Strategy strategy, const WalkModel &model, const FilterFacts &facts,
                  Choice choice) {
-    const double share = std::min(share_of(facts), near_share(facts));
     choice.strategy = strategy;
-    choice.width = facts.ef;
-    choice.matches = matches_for(facts, model.matches);
-    const double far =
-        model.reads_by_share == 0 ? std::clamp(std::sqrt(rarity(facts)), 1.0, kFarthest) : 1;
-    const double here =
-        strategy == Strategy::kPenalised ? facts.index.penalised : facts.index.filter_first;
+    const double width = kFilteredWidth * facts.ef;
+    choice.width = static_cast<uint32_t>(width);
+    choice.matches = matches_for(facts, model.matches * width);
+    const bool penalised = strategy == Strategy::kPenalised;
+    const double share = share_of(facts) / std::clamp(rarity(facts), 1.0, kFarthest);
+    const double far = penalised ? 1 : std::clamp(std::sqrt(rarity(facts)), 1.0, kFarthestByRoot);
+    const double here = penalised ? facts.index.penalised : facts.index.filter_first;
     const double reads =
         std::max<double>(2.0 * choice.width, choice.matches * far * here *
                                                  (model.reads + model.reads_by_share / share));
@@ -130,6 +156,10 @@ double share_after(double share, double tried, double passed, double doubt) {
         doubt * std::sqrt(passed * (tried - passed) / std::max(tried, 1.0) + square / 4);
     return std::clamp(share, std::max(0.0, middle - spread) / (tried + square),
                       (middle + spread) / (tried + square));
+}
+
+double filtered_width(double ef, double share) {
+    return ef * std::min(kFilteredWidth, (1 + 1 / std::max(share, 1e-9)) / 2);
 }
 
 Choice plan(Strategy strategy, const FilterFacts &facts) {
@@ -161,6 +191,13 @@ Choice plan(Strategy strategy, const FilterFacts &facts) {
     choice.expected_cost = std::max<double>(facts.ef, 3.0 * facts.k / share_of(facts));
     choice.reason = "only rows can be tested";
     return choice;
+}
+
+Choice choose_afresh(FilterFacts facts) {
+    const Experience fresh;
+    facts.index.penalised = std::min(facts.index.penalised, fresh.penalised);
+    facts.index.filter_first = std::min(facts.index.filter_first, fresh.filter_first);
+    return choose(facts);
 }
 
 Choice choose(const FilterFacts &facts) {

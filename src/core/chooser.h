@@ -23,6 +23,10 @@ inline constexpr double kConnectedShare = 0.04;
 /* Matching nodes that a search is to find, at least, for every row wanted. */
 inline constexpr double kMatchesPerRow = 1.1;
 
+/* The same of a search with a beam of nodes that pass, for every one that a plain beam is to find: it knows
+ * less of what surrounds them. */
+inline constexpr double kPassingMatches = 1.7;
+
 /* What a record costs that a walk reads, testing all neighbours; costs are in record reads of an
  * unfiltered search. */
 inline constexpr double kTestingRead = 1.2;
@@ -52,9 +56,10 @@ struct FilterFacts {
     Experience index;      /* of its searches */
     bool prefilter = true; /* nodes can be tested before their rows are fetched */
     RowTest rows = RowTest::kNone;
-    uint32_t k = 10;  /* rows wanted */
-    uint32_t ef = 40; /* width of the plain beam: ef_search times the beam factor */
-    uint32_t dim = 0; /* padded dimensions */
+    uint32_t k = 10;         /* rows wanted */
+    uint32_t ef_search = 40; /* width of a beam of distances that do not err... */
+    uint32_t ef = 40;        /* ...and of the plain beam of estimates that does as well */
+    uint32_t dim = 0;        /* padded dimensions */
     uint32_t records_per_page = 1;
     uint32_t directory_pages = 0; /* of the index */
     double known_pages = 0;       /* of them: what matches there is at hand */
@@ -62,10 +67,13 @@ struct FilterFacts {
 
 struct Choice {
     Strategy strategy = Strategy::kPreFilter;
-    const char *reason = "";  /* for EXPLAIN: a short phrase, static */
-    uint32_t width = 0;       /* nodes a walk covers before it may end, of any kind... */
-    uint32_t matches = 0;     /* ...and nodes that match */
-    double reads = 0;         /* of a walk: records it is thought to read */
+    const char *reason = ""; /* for EXPLAIN: a short phrase, static */
+    uint32_t width = 0;      /* nodes a walk covers before it may end, of any kind... */
+    uint32_t matches = 0;    /* ...and nodes that match */
+    uint32_t passing =
+        0;            /* kPreFilter: width of a beam of nodes that pass, beside the plain one, 0: it
+                                 needs none. With it kPassingMatches times as many matches are found */
+    double reads = 0; /* of a walk: records it is thought to read */
     double expected_cost = 0; /* still to come, in record reads of an unfiltered search */
     double exact_cost = 0;    /* the same of kExact */
 };
@@ -75,8 +83,17 @@ struct Choice {
  * proportion: Probable inference, J. Am. Stat. Assoc. 22, 1927). */
 double share_after(double share, double tried, double passed, double doubt);
 
+/* The width of a search for rows of which `share` meet a condition, where `ef` would do for rows of any
+ * kind. The rarer they are the farther the last one is that is wanted, and of rows a little farther than
+ * the nearest a beam misses more. Up to half as wide again; a search for so many rows that this is not
+ * enough for them is made wider on that account. */
+double filtered_width(double ef, double share);
+
 /* The cheapest strategy. */
 Choice choose(const FilterFacts &facts);
+
+/* The same if walks had not turned out dearer than usual on this index. */
+Choice choose_afresh(FilterFacts facts);
 
 /* How a given strategy (not kAuto) would go about it. */
 Choice plan(Strategy strategy, const FilterFacts &facts);

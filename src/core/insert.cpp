@@ -251,7 +251,7 @@ void Inserter::Impl::add_first(NodeId *base, HeapTid tid) {
 }
 
 void Inserter::Impl::find_base() {
-    graph.start_base(size_t{kCandidateWidth} * ef_construction, false, SIZE_MAX);
+    graph.start_base(size_t{kCandidateWidth} * ef_construction, 0, SIZE_MAX);
     graph.run_base(pool);
 }
 

@@ -37,6 +37,7 @@ PageGraph::PageGraph(Index &index, const Context &context)
       context_(context),
       starts_(context.memory),
       beam_(context.memory),
+      passing_(context.memory),
       visited_(context.memory),
       seen_(context.memory),
       base_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
@@ -78,6 +79,7 @@ std::span<const EntryPoint> PageGraph::descend(uint32_t to_level) {
 
 void PageGraph::search_upper(uint32_t level, size_t width, RecordSink *sink) {
     visited_.reset(0, kUpperVisitedBudget);
+    map_ = nullptr;
     if (!index_.space().has_codes())
         seen_.reset(0, kUpperVisitedBudget);
     beam_.reset(width, false);
@@ -103,9 +105,10 @@ void PageGraph::push_starts(RecordRef &record, uint32_t level) {
     }
 }
 
-void PageGraph::start_base(size_t width, bool keep_spilled, size_t visited_budget) {
+void PageGraph::start_base(size_t width, size_t room, size_t visited_budget) {
     reset_visited(visited_budget);
-    beam_.reset(width, keep_spilled);
+    map_ = nullptr;
+    beam_.reset(width, room != 0, room);
     entered_ = false;
 }
 
@@ -116,20 +119,41 @@ void PageGraph::reset_visited(size_t visited_budget) {
         seen_.reset(addresses, visited_budget);
 }
 
+void PageGraph::start_passing(size_t width, PassMap &map) {
+    map_ = &map;
+    expanded_for_passing_ = 0;
+    passing_.reset(width, true);
+    beam_.for_each_waiting([&](const Beam::Entry &entry) {
+        if (map.passes(entry.id))
+            passing_.push(entry.distance, entry.id);
+    });
+}
+
 bool PageGraph::run_base(RecordSink &sink, uint64_t hops) {
     if (!std::exchange(entered_, true))
         push_starts(base_, 0);
     return run(base_, 0, sink, hops);
 }
 
+/* Whether the passing beam's nearest candidate is nearer than the other's. */
+bool PageGraph::passing_is_next() {
+    return map_ != nullptr && passing_.peek().distance < beam_.peek().distance;
+}
+
+Beam::Entry PageGraph::next() { return passing_is_next() ? passing_.peek() : beam_.peek(); }
+
 bool PageGraph::run(RecordRef &record, uint32_t level, RecordSink &sink, uint64_t hops) {
     asked_for_[0] = asked_for_[1] = kNoNode;
     Beam::Entry entry;
-    while (beam_.pop(&entry)) {
+    for (;;) {
+        const bool passing = passing_is_next();
+        if (!(passing ? passing_ : beam_).pop(&entry))
+            break;
         if (!visited_.insert(entry.id))
             continue;
+        expanded_for_passing_ += passing;
         /* Unless this hop finds a nearer one. */
-        ask_for(record, beam_.peek().id);
+        ask_for(record, next().id);
         expand(record, entry, level, sink);
         poll();
         if (--hops == 0)
@@ -182,7 +206,7 @@ void PageGraph::expand_coded(RecordRef &record, NodeId id, RecordSink &sink) {
     record.release();
     /* A node may enter the beam once per neighbour that names it, each time with another
      * estimate; only its expansion is marked (SymphonyQG's rule, measured the best). */
-    const float bound = beam_.bound();
+    const float bound = map_ == nullptr ? beam_.bound() : std::max(beam_.bound(), passing_.bound());
     uint32_t found = 0;
     uint32_t nearest = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -194,11 +218,20 @@ void PageGraph::expand_coded(RecordRef &record, NodeId id, RecordSink &sink) {
         }
     }
     /* Asked for before the beam is put in order, which takes about as long. */
-    if (found > 0 && estimates_[nearest] < beam_.peek().distance)
+    if (found > 0 && estimates_[nearest] < next().distance)
         ask_for(record, ids_[nearest]);
     for (uint32_t i = 0; i < found; i++)
         if (estimates_[i] < beam_.bound())
             beam_.push(estimates_[i], ids_[i]);
+    if (map_ != nullptr)
+        push_passing(found);
+}
+
+/* Of the neighbours in hand. No page is held. */
+void PageGraph::push_passing(uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (estimates_[i] < passing_.bound() && map_->passes(ids_[i]))
+            passing_.push(estimates_[i], ids_[i]);
 }
 
 void PageGraph::ask_for(const RecordRef &record, NodeId id) {
@@ -221,8 +254,11 @@ void PageGraph::expand_plain(RecordRef &record, const Beam::Entry &entry, Record
     for (uint32_t i = 0; i < n; i++) {
         float distance;
         if (ids_[i] != kNoNode && seen_.insert(ids_[i]) &&
-            evaluate(neighbour, ids_[i], level, &distance))
+            evaluate(neighbour, ids_[i], level, &distance)) {
             beam_.push(distance, ids_[i]);
+            if (map_ != nullptr && map_->passes(ids_[i]))
+                passing_.push(distance, ids_[i]);
+        }
         poll();
     }
 }

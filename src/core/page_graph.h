@@ -12,6 +12,7 @@
 #include "core/beam.h"
 #include "core/context.h"
 #include "core/index.h"
+#include "core/pass_map.h"
 #include "core/record_io.h"
 #include "core/visited.h"
 
@@ -48,10 +49,18 @@ public:
     /* Beam search in an upper layer, to which descend() has led; what it expanded goes to `sink`. */
     void search_upper(uint32_t level, size_t width, RecordSink *sink);
 
-    /* Layer 0, to which descend() has led: starts a beam of `width`, and goes on until it is expanded
-     * whole. */
-    void start_base(size_t width, bool keep_spilled, size_t visited_budget);
-    /* Expands the beam until nothing in it waits, or `hops` records are expanded: then false. */
+    /* Layer 0, to which descend() has led: starts a beam of `width` that has room to become as wide as
+     * `room` at no loss; 0: it will not be widened. */
+    void start_base(size_t width, size_t room, size_t visited_budget);
+    /* Begins a beam of nodes that pass beside it, with those of its candidates. It is to be told
+     * (push()) of those that are expanded. */
+    void start_passing(size_t width, PassMap &map);
+    bool has_passing() const { return map_ != nullptr; }
+    Beam &passing() { return passing_; }
+    const Beam &passing() const { return passing_; }
+    /* Nodes that it alone has led to. */
+    uint64_t expanded_for_passing() const { return expanded_for_passing_; }
+    /* Expands both beams until nothing in them waits, or `hops` records are expanded: then false. */
     bool run_base(RecordSink &sink, uint64_t hops = UINT64_MAX);
     /* Empties visited() and seen(), for a walk of layer 0. */
     void reset_visited(size_t visited_budget);
@@ -72,6 +81,9 @@ private:
     void expand_plain(RecordRef &record, const Beam::Entry &entry, RecordSink &sink);
     bool evaluate(RecordRef &record, NodeId id, uint32_t level, float *distance);
     void push_starts(RecordRef &record, uint32_t level);
+    bool passing_is_next();
+    Beam::Entry next();
+    void push_passing(uint32_t count);
     bool run(RecordRef &record, uint32_t level, RecordSink &sink, uint64_t hops);
     bool knows_centre(const RecordView &record) const;
     void poll();
@@ -85,6 +97,9 @@ private:
     NodeId entry_base_ = kNoNode;
     uint32_t entry_level_ = 0;
     Beam beam_;
+    Beam passing_;
+    PassMap *map_ = nullptr; /* of passing_; null: there is none */
+    uint64_t expanded_for_passing_ = 0;
     VisitedSet visited_; /* expanded */
     VisitedSet seen_;    /* L1: own distance known */
     RecordRef base_;

@@ -16,9 +16,8 @@ namespace {
  * an estimate that errs pushes out a larger share. */
 constexpr size_t kBeamMargin = 8;
 
-/* A search for rows that meet a condition has a beam so many times as wide: of the rows that are a
- * little farther than the nearest, a beam misses more. */
-constexpr double kFilteredWidth = 1.5;
+/* A beam is not made wider on account of rows that fail for less than this. */
+constexpr double kLeastWidening = 1.1;
 
 /* Marks of dead rows are written when this many have gathered. */
 constexpr size_t kKillBatch = 256;
@@ -39,6 +38,8 @@ void Scan::Impl::begin(const float *value) {
     first_beam = true;
     stopping = false;
     visited_after_first = 0;
+    handed_out = 0;
+    failed = 0;
     last_bound = -std::numeric_limits<double>::infinity();
     horizon = last_bound;
     last = {};
@@ -65,17 +66,25 @@ void Scan::Impl::begin(const float *value) {
         start_exact();
     } else {
         graph.descend(0);
-        graph.start_base(beam_width(options.ef), true, options.memory_limit / kVisitedShare);
+        const size_t width = beam_width(options.ef);
+        const size_t room =
+            options.strategy == Strategy::kPostFilter ? room_for_failing(width) : width;
+        /* Where the caller does not wait for so many rows, one found late would be out of order. */
+        graph.start_base(options.wanted != 0 ? width : room, room,
+                         options.memory_limit / kVisitedShare);
     }
 }
 
 /* The width of the beam that does what ef_search promises. */
 size_t Scan::Impl::beam_width(uint32_t ef) const {
-    const bool selects = filtered || options.strategy == Strategy::kPostFilter;
-    const double factor = (index.space().has_codes() ? index.meta().beam_factor : 1.0) *
-                          (selects ? kFilteredWidth : 1.0);
-    return static_cast<size_t>(std::ceil(ef * factor)) +
-           (index.space().has_codes() ? kBeamMargin : 0);
+    if (!index.space().has_codes())
+        return ef;
+    return static_cast<size_t>(std::ceil(ef * index.meta().beam_factor)) + kBeamMargin;
+}
+
+/* Of a beam that may turn out to be searching for rows that fail. */
+size_t Scan::Impl::room_for_failing(size_t width) const {
+    return static_cast<size_t>(filtered_width(static_cast<double>(width), 0));
 }
 
 void Scan::Impl::visit(NodeId id, const RecordView &record, float distance) {
@@ -110,19 +119,20 @@ void Scan::Impl::add_result(const Result &result) {
 }
 
 bool Scan::Impl::over_memory() const {
-    return results.size() * sizeof(Result) + graph.beam().bytes() + graph.visited().bytes() +
-               (filtered && way == Way::kWalk ? walk.bytes() : 0) >
+    return results.size() * sizeof(Result) + graph.beam().bytes() + graph.passing().bytes() +
+               graph.visited().bytes() + (filtered && way == Way::kWalk ? walk.bytes() : 0) >
            options.memory_limit;
 }
 
 size_t Scan::Impl::peek(std::span<HeapTid> out) {
     if (phase != Phase::kGraph || filtered || !first_beam)
         return 0;
-    const size_t width = beam_width(options.ef);
+    Beam &beam = graph.beam();
+    const size_t width = beam.width();
     /* Some nodes have no row, and some are in the beam more than once. */
-    graph.beam().reset(std::min(width, out.size() * 3 / 2), true);
+    beam.widen(std::min(width, out.size() * 3 / 2));
     graph.run_base(*this);
-    graph.beam().widen(width);
+    beam.widen(width);
     /* In this order they are a heap still. */
     std::sort(results.begin(), results.end(),
               [](const Result &a, const Result &b) { return a.bound < b.bound; });
@@ -192,6 +202,8 @@ bool Scan::Impl::next_of_graph(ScanRow *row) {
     for (;;) {
         if (emit(row))
             return true;
+        if (!filtered && failed > 0)
+            widen_for_failing();
         if (!results.empty() && results.front().bound <= horizon) {
             std::pop_heap(results.begin(), results.end(), Farther{});
             Result nearest = results.back();
@@ -203,6 +215,18 @@ bool Scan::Impl::next_of_graph(ScanRow *row) {
         if (!(filtered ? more_of_filtered() : more_of_graph()))
             return false;
     }
+}
+
+/* Makes the first beam as wide as a search needs of whose rows so many fail. */
+void Scan::Impl::widen_for_failing() {
+    Beam &beam = graph.beam();
+    const double share = (handed_out - failed + 1) / (handed_out + 1);
+    const double width = filtered_width(static_cast<double>(beam_width(options.ef)), share);
+    if (std::isinf(horizon) || width < kLeastWidening * static_cast<double>(beam.width()))
+        return;
+    beam.widen(static_cast<size_t>(width));
+    graph.run_base(*this);
+    horizon = index.space().operator_value(query, beam.horizon());
 }
 
 /* Runs the next beam and moves the horizon, or changes phase and returns false. */
@@ -222,7 +246,7 @@ bool Scan::Impl::more_of_graph() {
     graph.run_base(*this);
     first_beam = false;
     /* Beyond the beam's bound nodes may be missing still. */
-    horizon = index.space().operator_value(query, graph.beam().bound());
+    horizon = index.space().operator_value(query, graph.beam().horizon());
     bool enough = options.iterative == Iterative::kOff || visited_after_first >= options.max_tuples;
     if (enough) {
         stopping = true;
@@ -268,6 +292,7 @@ bool Scan::Impl::emit(ScanRow *row) {
         row->kind = null_query ? ScanRow::Kind::kNull : ScanRow::Kind::kBound;
         last = {current.id, current.generation, current.tid_changes, stored.tid()};
         note_order(current.bound);
+        handed_out++;
         return true;
     }
     return false;
@@ -428,6 +453,7 @@ void Scan::begin(const float *value, const ScanOptions &options) {
 size_t Scan::peek(std::span<HeapTid> out) { return impl_->peek(out); }
 bool Scan::next(ScanRow *row) { return impl_->next(row); }
 size_t Scan::look_ahead(std::span<HeapTid, kLookAhead> out) const { return impl_->look_ahead(out); }
+void Scan::fail_last() { impl_->failed++; }
 void Scan::kill_last() { impl_->kill_last(); }
 void Scan::flush_kills() { impl_->flush_kills(); }
 const ScanReport &Scan::report() const { return impl_->report; }

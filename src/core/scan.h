@@ -92,6 +92,9 @@ public:
     /* The rows that next() will probably return next, if it need not search further, the nearest first.
      * Returns their number. */
     size_t look_ahead(std::span<HeapTid, kLookAhead> out) const;
+    /* The row last returned does not meet the caller's condition. The rows to come are searched for the
+     * wider the more of them fail. */
+    void fail_last();
     /* The row last returned is dead to every snapshot: later scans may skip it. Batched; flushed
      * by begin() and the destructor of the caller's choosing. */
     void kill_last();

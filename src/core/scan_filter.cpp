@@ -24,20 +24,26 @@ constexpr uint32_t kUsualLimit = 10;
 
 /* The pass over matching nodes is begun without a look at what is near the query if it costs no more
  * than so many times the beam. */
-constexpr double kSureExact = 1.75;
+constexpr double kSureExact = 2.6;
 
 /* ...and no strategy is, if the caller has tested so many rows there. */
 constexpr double kSureTried = 8;
 
 /* Part of the beam after which it is looked at how many of its nodes match, at least and at most, and
  * between them as a part of what the pass costs. */
-constexpr double kLeastProbe = 0.15;
-constexpr double kProbe = 0.4;
+constexpr double kLeastProbe = 0.22;
+constexpr double kProbe = 0.6;
 constexpr double kProbeOfExact = 0.06;
 
-/* How a beam with too few matching nodes grows, at least and at most. */
+/* A beam of nodes that pass is believed if the plain one has reached so many matching nodes of those it is
+ * to find: what passes is not all beyond. */
+constexpr double kReached = 0.5;
+
+/* How a beam with too few matching nodes grows, at least, and at most: more if more than chance says how
+ * many of the nodes near the query match. */
 constexpr double kLeastGrowth = 1.25;
-constexpr double kMostGrowth = 4;
+constexpr double kMostGrowth = 2;
+constexpr double kMostKnownGrowth = 16;
 
 /* A penalised walk that has cost so many times what was expected of a filter independent of the query,
  * or such a part of the pass over matching nodes, changes its ways. */
@@ -58,25 +64,25 @@ constexpr double kLeastExcess = 0.7;
 constexpr double kMostExcess = 5;
 constexpr double kNews = 0.25;
 
+/* Walks are given another chance: of what has been learnt so much is forgotten whenever it stands against
+ * one. */
+constexpr double kForgotten = 0.03;
+
 RowTest row_test(const TidSet *rows) {
     if (rows == nullptr)
         return RowTest::kNone;
     return rows->has_bits() ? RowTest::kKernel : RowTest::kSearch;
 }
 
-/* What a walk has to read yet, at the rate at which it has found matching nodes. */
-double reads_to_go(const Choice &begun, uint64_t reads, uint64_t failed) {
-    const double found = std::max(static_cast<double>(reads - failed), 1.0);
-    return static_cast<double>(reads) * std::max(0.0, begun.matches / found - 1);
-}
-
 }  // namespace
 
 void Scan::Impl::begin_filtered() {
     target = 0;
+    near_horizon = std::numeric_limits<double>::infinity();
     shown = 0;
     in_hand = {};
     gone = {};
+    gone_near = 0;
     near = {.nodes = options.tried, .matching = options.passed};
     known = options.experience == nullptr ? Experience{} : *options.experience;
     memo_number = options.memo == nullptr ? 0 : options.memo->number;
@@ -125,6 +131,7 @@ FilterFacts Scan::Impl::facts() const {
             .index = known,
             .rows = row_test(options.filter.rows),
             .k = std::max(wanted, static_cast<uint32_t>(target / kMatchesPerRow)),
+            .ef_search = options.ef,
             .ef = static_cast<uint32_t>(beam_width(options.ef)),
             .dim = index.layouts().base.dim,
             .records_per_page = index.layouts().base.per_page,
@@ -141,7 +148,8 @@ void Scan::Impl::start_beam() {
     way = Way::kBeam;
     phase = Phase::kGraph;
     graph.descend(0);
-    graph.start_base(beam_width(options.ef), true, options.memory_limit / kVisitedShare);
+    const size_t width = beam_width(options.ef);
+    graph.start_base(width, room_for_failing(width), options.memory_limit / kVisitedShare);
     if (report.choice.strategy != Strategy::kPreFilter) {
         report.choice = plan(Strategy::kPreFilter, facts());
         report.choice.exact_cost = exact_cost;
@@ -160,11 +168,13 @@ Scan::Impl::Counts Scan::Impl::count_in_hand(double limit) {
     return counts;
 }
 
-/* Counts all that the beam has come to. */
+/* Counts all that the beam has come to, but what it has not come to by itself. */
 void Scan::Impl::count_near() {
     near = count_in_hand(std::numeric_limits<double>::infinity());
-    near.nodes += gone.nodes;
-    near.matching += gone.matching;
+    const auto biased =
+        graph.has_passing() ? static_cast<double>(graph.expanded_for_passing()) : 0.0;
+    near.nodes = std::max(0.0, near.nodes + gone.nodes - biased);
+    near.matching = std::clamp(near.matching + gone.matching - biased, 0.0, near.nodes);
 }
 
 /* Whether the beam is still the best way to get `target` matching nodes. If not, the choice is made
@@ -187,19 +197,45 @@ bool Scan::Impl::beam_goes_on() {
         return true;
     }
     report.choice = choice;
-    if (choice.strategy == Strategy::kExact)
+    if (choice.strategy == Strategy::kExact) {
+        forget();
         start_matching();
-    else
+    } else {
         start_walk();
+    }
     return false;
 }
 
-/* Runs the beam, the wider the rarer nodes match, until `target` matching nodes may leave. False if
- * another way was begun, or a phase. */
+/* Whether `target` matching nodes may leave; moves the horizon. */
+bool Scan::Impl::found_enough() {
+    const Beam &beam = graph.beam();
+    near_horizon = index.space().operator_value(query, beam.horizon());
+    horizon = near_horizon;
+    if (!graph.has_passing()) {
+        in_hand = count_in_hand(horizon);
+        known.cover = std::max(in_hand.nodes + gone.nodes, 1.0) / static_cast<double>(beam.width());
+        learn(&Experience::cover, known.cover, kLeastCover, kMostCover);
+        return in_hand.matching + gone.matching >= target;
+    }
+    /* A beam that is not full reaches no farther than the nodes it came from. */
+    const Beam &passing = graph.passing();
+    if (!std::isinf(passing.horizon()))
+        horizon = std::max(horizon, index.space().operator_value(query, passing.horizon()));
+    in_hand = count_in_hand(horizon);
+    const double reached = count_in_hand(near_horizon).matching + gone_near;
+    const double found = in_hand.matching + gone.matching;
+    known.cover = std::clamp(found / static_cast<double>(passing.width()), kLeastCover, kMostCover);
+    if (found >= target * kPassingMatches && reached >= target * kReached)
+        return true;
+    horizon = near_horizon;
+    return false;
+}
+
+/* Runs the beam until `target` matching nodes may leave, wider the rarer nodes match, and where they are
+ * rare with one of nodes that pass beside it. False if another way was begun, or a phase. */
 bool Scan::Impl::more_of_beam() {
-    Beam &beam = graph.beam();
     if (first_beam) {
-        const auto width = static_cast<double>(beam.width());
+        const auto width = static_cast<double>(graph.beam().width());
         const double probe = std::clamp(kProbeOfExact * report.choice.exact_cost,
                                         kLeastProbe * width, kProbe * width);
         if (!forced() && !graph.run_base(*this, static_cast<uint64_t>(probe))) {
@@ -215,12 +251,11 @@ bool Scan::Impl::more_of_beam() {
     }
     for (;;) {
         graph.run_base(*this);
-        horizon = index.space().operator_value(query, beam.bound());
-        in_hand = count_in_hand(horizon);
-        known.cover = std::max(in_hand.nodes + gone.nodes, 1.0) / static_cast<double>(beam.width());
-        learn(&Experience::cover, known.cover, kLeastCover, kMostCover);
-        if (in_hand.matching + gone.matching >= target)
-            break;
+        if (found_enough()) {
+            if (!widen_for_share())
+                break;
+            continue;
+        }
         count_near();
         if (!widen_beam())
             return false;
@@ -229,7 +264,19 @@ bool Scan::Impl::more_of_beam() {
     return true;
 }
 
-/* Makes the beam wide enough for `target` matching nodes, as far as can be told. False: it is not the
+/* Makes a beam as wide as a search needs of whose nodes so few match. False: it is. */
+bool Scan::Impl::widen_for_share() {
+    const double share =
+        (in_hand.matching + gone.matching) / std::max(1.0, in_hand.nodes + gone.nodes);
+    const auto width =
+        static_cast<size_t>(filtered_width(static_cast<double>(beam_width(options.ef)), share));
+    if (width <= graph.beam().width())
+        return false;
+    graph.beam().widen(width);
+    return true;
+}
+
+/* Makes the beams wide enough for `target` matching nodes, as far as can be told. False: that is not the
  * way to go on. */
 bool Scan::Impl::widen_beam() {
     Beam &beam = graph.beam();
@@ -242,9 +289,20 @@ bool Scan::Impl::widen_beam() {
         report.changes_of_mind++;
         return false;
     }
-    const auto width = static_cast<double>(beam.width());
-    beam.widen(static_cast<size_t>(
-        std::clamp<double>(report.choice.width, kLeastGrowth * width, kMostGrowth * width)));
+    const double most = std::min(kMostGrowth * (1 + near.matching), kMostKnownGrowth);
+    auto widen = [most](Beam &of, uint32_t width) {
+        const auto now = static_cast<double>(of.width());
+        of.widen(static_cast<size_t>(std::clamp<double>(width, kLeastGrowth * now, most * now)));
+    };
+    widen(beam, report.choice.width);
+    if (graph.has_passing()) {
+        widen(graph.passing(), report.choice.passing);
+    } else if (report.choice.passing > 0) {
+        graph.start_passing(report.choice.passing, map);
+        for (const Result &result : results)
+            if (map.passes(result.id))
+                graph.passing().push(result.distance, kNoNode);
+    }
     return true;
 }
 
@@ -277,8 +335,10 @@ void Scan::Impl::start_walk() {
     if (way == Way::kBeam) {
         keep_matches(
             [&](const Result &result, bool match) { walk.add_expanded(result.distance, match); });
-        graph.beam().hand_over(
-            [&](const Beam::Entry &entry) { walk.add_candidate(entry.distance, entry.id); });
+        auto add = [&](const Beam::Entry &entry) { walk.add_candidate(entry.distance, entry.id); };
+        graph.beam().for_each_waiting(add);
+        if (graph.has_passing())
+            graph.passing().for_each_waiting(add);
     }
     way = Way::kWalk;
     phase = Phase::kGraph;
@@ -297,23 +357,22 @@ void Scan::Impl::run_walk() {
     Choice begun = report.choice;
     const double exact_cost = begun.exact_cost;
     auto limit = static_cast<uint64_t>(exact_cost / kTestingRead);
-    uint64_t reads = walk.reads();
-    uint64_t failed = walk.failed();
-    auto learn_of_it = [&](bool ended) {
-        if (first_beam)
-            learn_from_walk(begun, walk.reads() - reads, walk.failed() - failed, ended);
-    };
+    WalkMark start = mark();
     if (first_beam && begun.strategy == Strategy::kPenalised &&
         estimate.matching >= kConnectedShare * estimate.nodes) {
         const double patience = std::min(begun.expected_cost * kPatience, exact_cost * kTrial);
-        const bool ended = walk.run(*this, static_cast<uint64_t>(patience / kTestingRead), bytes);
+        const auto trial = static_cast<uint64_t>(patience / kTestingRead);
+        /* On the way to where matching nodes are it finds none: the second half tells. */
+        bool ended = walk.run(*this, trial / 2, bytes);
+        const WalkMark half = mark();
+        ended = ended || walk.run(*this, trial, bytes);
+        const double rest = ended ? 0 : reads_to_go(begun, start, half);
         if (ended || over_memory()) {
-            learn_of_it(ended);
+            learn_from_walk(begun, start, rest);
             return;
         }
-        if (reads_to_go(begun, walk.reads() - reads, walk.failed() - failed) * kTestingRead >
-            exact_cost * kPromising) {
-            learn_of_it(false);
+        if (rest * kTestingRead > exact_cost * kPromising) {
+            learn_from_walk(begun, start, rest);
             FilterFacts now = facts();
             now.seen += static_cast<double>(walk.failed());
             begun = plan(Strategy::kFilterFirst, now);
@@ -323,12 +382,27 @@ void Scan::Impl::run_walk() {
             report.choice.reason = "rows that match are far from the query";
             report.changes_of_mind++;
             walk.change_to_filter_first(begun.matches);
-            reads = walk.reads();
-            failed = walk.failed();
-            limit += reads;
+            start = mark();
+            limit += walk.reads();
         }
     }
-    learn_of_it(walk.run(*this, limit, bytes));
+    const bool ended = walk.run(*this, limit, bytes);
+    if (first_beam)
+        learn_from_walk(begun, start, ended ? 0 : reads_to_go(begun, start, start));
+}
+
+Scan::Impl::WalkMark Scan::Impl::mark() const {
+    const auto reads = static_cast<double>(walk.reads());
+    return {.reads = reads, .found = reads - static_cast<double>(walk.failed())};
+}
+
+/* What a walk has to read yet that began at `start`, at the rate at which it has found matching nodes
+ * since `from`. */
+double Scan::Impl::reads_to_go(const Choice &begun, const WalkMark &start,
+                               const WalkMark &from) const {
+    const WalkMark now = mark();
+    const double left = std::max(0.0, begun.matches - (now.found - start.found));
+    return left * (now.reads - from.reads) / std::max(now.found - from.found, 1.0);
 }
 
 /* Whoever keeps it from scan to scan gets a part of what is new. */
@@ -339,11 +413,26 @@ void Scan::Impl::learn(double Experience::*what, double measured, double least, 
     known += kNews * (std::clamp(measured, least, most) - known);
 }
 
-/* What a walk reads on this index: if it has come to its end, what it has read, and otherwise at least
- * what it would read at the rate at which it has found matching nodes. */
-void Scan::Impl::learn_from_walk(const Choice &begun, uint64_t reads, uint64_t failed, bool ended) {
-    const double rest = ended ? 0 : reads_to_go(begun, reads, failed);
-    const double excess = (static_cast<double>(reads) + rest) / begun.reads;
+/* If the pass over matching nodes was chosen for what has been learnt of a walk, that counts a little less
+ * from now on: who is never chosen would never be measured again. */
+void Scan::Impl::forget() {
+    if (options.experience == nullptr)
+        return;
+    switch (choose_afresh(facts()).strategy) {
+        case Strategy::kPenalised:
+            options.experience->penalised *= 1 - kForgotten;
+            break;
+        case Strategy::kFilterFirst:
+            options.experience->filter_first *= 1 - kForgotten;
+            break;
+        default:
+            break;
+    }
+}
+
+/* What a walk reads on this index: what it has read since `start`, and is thought to have to read yet. */
+void Scan::Impl::learn_from_walk(const Choice &begun, const WalkMark &start, double rest) {
+    const double excess = (mark().reads - start.reads + rest) / begun.reads;
     const auto what =
         begun.strategy == Strategy::kPenalised ? &Experience::penalised : &Experience::filter_first;
     learn(what, known.*what * excess, kLeastExcess, kMostExcess);
@@ -431,6 +520,7 @@ bool Scan::Impl::may_leave(const Result &result) {
     const bool pass = map.passes(result.id);
     gone.nodes++;
     gone.matching += pass;
+    gone_near += pass && result.bound <= near_horizon;
     report.removed += !pass;
     return pass;
 }

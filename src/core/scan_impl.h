@@ -56,6 +56,12 @@ struct Scan::Impl final : RecordSink, MatchSink {
         double matching = 0;
     };
 
+    /* How far a walk has come. */
+    struct WalkMark {
+        double reads = 0;
+        double found = 0; /* matching nodes */
+    };
+
     struct Kill {
         NodeId id;
         uint32_t generation;
@@ -70,6 +76,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     void visit(NodeId id, const RecordView &record, float distance) override;
 
     bool next_of_graph(ScanRow *row);
+    void widen_for_failing();
     bool more_of_graph();
     bool emit(ScanRow *row);
     Result result_of(NodeId id, const RecordView &record, float distance) const;
@@ -78,6 +85,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     void take_rows(const Result &result);
     bool over_memory() const;
     size_t beam_width(uint32_t ef) const;
+    size_t room_for_failing(size_t width) const;
     void start_exact();
     void put_rows(const Result &result);
     bool next_of_exact(ScanRow *row);
@@ -100,6 +108,8 @@ struct Scan::Impl final : RecordSink, MatchSink {
     Counts count_in_hand(double limit);
     void count_near();
     bool beam_goes_on();
+    bool found_enough();
+    bool widen_for_share();
     bool more_of_beam();
     bool widen_beam();
     template <class Take>
@@ -108,7 +118,10 @@ struct Scan::Impl final : RecordSink, MatchSink {
     void start_walk();
     void run_walk();
     void learn(double Experience::*what, double measured, double least, double most);
-    void learn_from_walk(const Choice &begun, uint64_t reads, uint64_t failed, bool ended);
+    void forget();
+    WalkMark mark() const;
+    double reads_to_go(const Choice &begun, const WalkMark &start, const WalkMark &from) const;
+    void learn_from_walk(const Choice &begun, const WalkMark &start, double rest);
     bool more_of_walk();
     bool has_memo() const;
     bool remembers() const;
@@ -139,6 +152,8 @@ struct Scan::Impl final : RecordSink, MatchSink {
     double horizon = 0;    /* rows with a bound up to here may leave */
     double last_bound = 0; /* largest bound returned */
     uint64_t visited_after_first = 0;
+    double handed_out = 0;            /* rows of the graph */
+    double failed = 0;                /* of them, by fail_last() */
     std::pmr::vector<Result> results; /* heap, nearest on top */
 
     /* The filtered scan. Nodes that a beam or walk has expanded are in graph.visited(). */
@@ -157,7 +172,9 @@ struct Scan::Impl final : RecordSink, MatchSink {
     double shown = 0;         /* nodes the beam has expanded */
     Counts in_hand;           /* of the beam's results, those within the horizon */
     Counts gone;              /* results that have left, or were found to fail then */
-    Counts near;              /* the nodes of in_hand and gone, and those beyond the horizon */
+    double near_horizon = 0;  /* the beam reaches so far, without that of nodes that pass... */
+    double gone_near = 0;     /* ...and of `gone` match so many within it */
+    Counts near;              /* nodes seen near the query, those beyond the horizon too */
     Experience known;
 
     /* Rows of the node being returned. */

@@ -59,6 +59,9 @@ void set_scan_request(IndexScanDesc scan, const ScanRequest &request);
 // or conditions, which returns what it would have returned.
 size_t peek_scan(IndexScanDesc scan, std::span<core::HeapTid> out);
 
+// The row last returned does not pass: rows to come are searched for the wider the more of them fail.
+void fail_last_row(IndexScanDesc scan);
+
 // What a scan has done since it began (counters) and since its last amrescan (report). Null before
 // its first row was asked for.
 struct ScanFacts {

@@ -252,6 +252,8 @@ size_t peek_scan(IndexScanDesc scan, std::span<core::HeapTid> out) {
     return count;
 }
 
+void fail_last_row(IndexScanDesc scan) { opaque_of(scan).state->scan.fail_last(); }
+
 ScanFacts scan_facts(IndexScanDesc scan) {
     const ScanOpaque &opaque = opaque_of(scan);
     if (opaque.state == nullptr)

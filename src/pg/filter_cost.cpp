@@ -21,14 +21,14 @@ constexpr double kBitmapRow = 0.2;         // and through a bitmap
 constexpr double kDescent = 8;             // to the bottom layer of the graph
 constexpr double kProbeReads = 1.5;        // for a row of a probe
 constexpr double kReadsPerRow = 1.75;      // records read for a row that a long search returns
-constexpr double kFirstReads = 1.75;       // records a first beam reads, per ef_search
-constexpr double kBeamFactor = 2.4;  // its width; the index has its own, this will do for a choice
+constexpr double kFirstReads = 1.2;  // records a first beam reads, per ef_search, if all rows pass
+constexpr double kBeamFactor = 1.6;  // its width; the index has its own, this will do for a choice
 constexpr double kUnknownWanted = 100;  // rows thought to be wanted when LIMIT is not known
 constexpr double kPriorRows = 8;        // tested rows that the expected rate weighs as much as,
 constexpr double kDoubt = 1.3;          // and standard deviations that a rate is off by chance
 constexpr double kUsualShare = 0.5;  // of the expected rate: fewer pass where others lie elsewhere
 
-double first_beam() { return ef_search() * kFirstReads; }
+double first_beam(double rate) { return core::filtered_width(ef_search() * kFirstReads, rate); }
 
 int dimensions(const FilterScanState *state) {
     return std::max(TupleDescAttr(RelationGetDescr(state->index), 0)->atttypmod, 0);
@@ -47,6 +47,7 @@ core::FilterFacts facts_of(const FilterScanState *state, double matching, double
     facts.matching = std::min(matching, facts.nodes);
     facts.counted = true;
     facts.k = static_cast<uint32_t>(std::clamp(rows, 1.0, facts.nodes));
+    facts.ef_search = static_cast<uint32_t>(ef_search());
     facts.ef = static_cast<uint32_t>(ef_search() * kBeamFactor);
     facts.index = *filter_experience(state->index);
     facts.dim = static_cast<uint32_t>(dimensions(state));
@@ -92,7 +93,9 @@ double PassRate::later(double expected) const {
 
 double post_filter_cost(const FilterScanState *state, double rows, double rate, double tried) {
     double more = std::min(rows / std::max(rate, 1e-9), state->plan.tuples);
-    auto reads = [](double tested) { return std::max(first_beam(), tested * kReadsPerRow); };
+    auto reads = [rate](double tested) {
+        return std::max(first_beam(rate), tested * kReadsPerRow);
+    };
     double search = reads(tried + more) - (tried > 0 ? reads(tried) : 0);
     return search + more * (row_cost(state) + kHeapPage);
 }

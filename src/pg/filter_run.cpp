@@ -413,6 +413,8 @@ void advance(FilterScanState *state) {
         state->work->queue.add(row);
         state->work->nearest.add(row.distance);
         state->passed++;
+    } else {
+        fail_last_row(state->scan);
     }
     if (!state->settled)
         state->settled = state->work->nearest.within(state->frontier);

@@ -28,24 +28,24 @@ TEST(Chooser, Table) {
         {50e3, 0.1, 5000, Strategy::kExact},
         /* Nothing known of what is near the query. */
         {50e3, 0.1, 10, Strategy::kPreFilter},
-        {50e3, 0.05, 10, Strategy::kExact},
+        {50e3, 0.05, 10, Strategy::kPreFilter},
         {50e3, 0.02, 10, Strategy::kExact},
         {1e6, 0.03, 10, Strategy::kPreFilter},
-        {1e6, 0.01, 10, Strategy::kExact},
+        {1e6, 0.01, 10, Strategy::kPreFilter},
         /* As many match there as elsewhere. */
         {50e3, 0.2, 10, Strategy::kPreFilter, 30, 6},
         {50e3, 0.1, 10, Strategy::kPreFilter, 30, 3},
-        {50e3, 0.05, 10, Strategy::kExact, 40, 2},
+        {50e3, 0.05, 10, Strategy::kPreFilter, 40, 2},
         {50e3, 0.01, 10, Strategy::kExact, 30, 0},
         /* Many of them match. */
         {50e3, 0.03, 10, Strategy::kPreFilter, 30, 15},
-        {50e3, 0.01, 10, Strategy::kPreFilter, 30, 10},
+        {50e3, 0.01, 10, Strategy::kPreFilter, 30, 15},
         {50e3, 0.005, 10, Strategy::kPreFilter, 30, 15},
         {50e3, 0.001, 10, Strategy::kExact, 30, 1},
         /* None of them does. */
         {50e3, 0.2, 10, Strategy::kPenalised, 60, 0},
         {50e3, 0.1, 10, Strategy::kExact, 100, 0},
-        {50e3, 0.05, 10, Strategy::kExact, 30, 0},
+        {50e3, 0.05, 10, Strategy::kExact, 100, 0},
         {50e3, 0.02, 10, Strategy::kExact, 30, 0},
         {1e6, 0.1, 10, Strategy::kFilterFirst, 200, 0},
         /* Fewer than expected match, but no fewer than by chance. */
@@ -53,7 +53,7 @@ TEST(Chooser, Table) {
         {50e3, 0.1, 10, Strategy::kPreFilter, 50, 1},
         {50e3, 0.2, 10, Strategy::kPreFilter, 50, 5},
         /* Nor does any of many more. */
-        {1e6, 0.1, 10, Strategy::kFilterFirst, 2000, 0},
+        {1e6, 0.1, 10, Strategy::kPenalised, 2000, 0},
         {50e3, 0.1, 10, Strategy::kExact, 2000, 0},
     };
     for (const ChoiceCase &c : cases) {
@@ -64,7 +64,7 @@ TEST(Chooser, Table) {
         facts.seen = c.seen;
         facts.matched = c.matched;
         facts.reads = c.seen;
-        facts.ef = 98; /* ef_search 40, half as wide again, for codes with a beam factor of 1.5 */
+        facts.ef = 65; /* ef_search 40, codes with a beam factor of 1.4 */
         facts.dim = 384;
         facts.directory_pages = static_cast<uint32_t>(c.nodes / 400) + 1;
         const Choice choice = choose(facts);
@@ -96,14 +96,44 @@ TEST(Chooser, ShareAfter) {
     EXPECT_NEAR(share_after(1, 10, 10, 1.6), 1, 1e-12);
 }
 
+/* A search is the wider the rarer what matches is, within limits. */
+TEST(Chooser, WidthFollowsTheShare) {
+    EXPECT_EQ(filtered_width(100, 1), 100);
+    EXPECT_EQ(filtered_width(100, 0.8), 112.5);
+    EXPECT_EQ(filtered_width(100, 0.5), 150);
+    EXPECT_EQ(filtered_width(100, 0.1), 150);
+    EXPECT_EQ(filtered_width(100, 0), 150);
+    FilterFacts facts;
+    facts.nodes = 1e6;
+    facts.ef = 65;
+    facts.directory_pages = 2501;
+    auto beam_for = [&](double share) {
+        facts.matching = share * facts.nodes;
+        return plan(Strategy::kPreFilter, facts);
+    };
+    EXPECT_EQ(beam_for(1).width, 65u);
+    EXPECT_EQ(beam_for(1).passing, 0u);
+    EXPECT_EQ(beam_for(0.5).width, 97u + 1);
+    EXPECT_EQ(beam_for(0.5).passing, 0u);
+    EXPECT_GT(beam_for(0.1).width, beam_for(0.2).width);
+    EXPECT_EQ(beam_for(0.1).matches, beam_for(0.5).matches);
+    /* Where tests are cheap, a beam of nodes that pass saves reads. */
+    EXPECT_EQ(beam_for(0.05).passing, 0u);
+    facts.nodes = 50e3;
+    facts.directory_pages = 50;
+    EXPECT_GT(beam_for(0.05).passing, 20u);
+    EXPECT_EQ(beam_for(0.05).passing, beam_for(0.01).passing);
+    EXPECT_LT(beam_for(0.05).width, beam_for(0.05).matches / 0.05 / facts.index.cover);
+}
+
 /* Walks that have turned out dearer than their models on this index are not begun again. */
 TEST(Chooser, LearnsFromWalks) {
     FilterFacts facts;
     facts.nodes = 50e3;
     facts.matching = 10e3;
-    facts.seen = 120;
-    facts.reads = 120;
-    facts.ef = 98;
+    facts.seen = 1000;
+    facts.reads = 1000;
+    facts.ef = 65;
     facts.dim = 384;
     facts.directory_pages = 126;
     EXPECT_EQ(choose(facts).strategy, Strategy::kPenalised);
@@ -111,6 +141,7 @@ TEST(Chooser, LearnsFromWalks) {
     EXPECT_NE(choose(facts).strategy, Strategy::kPenalised);
     facts.index.filter_first = 4;
     EXPECT_EQ(choose(facts).strategy, Strategy::kExact);
+    EXPECT_EQ(choose_afresh(facts).strategy, Strategy::kPenalised);
 }
 
 }  // namespace

@@ -127,6 +127,44 @@ INSTANTIATE_TEST_SUITE_P(Metrics, Strategies,
                          ::testing::Values(Metric::kL2, Metric::kCosine, Metric::kInnerProduct,
                                            Metric::kL1));
 
+/* Who says that rows fail gets the next ones from a wider search, who does not has not paid for one. */
+TEST(PostFilter, WidensAsRowsFail) {
+    FilteredIndex shared(Metric::kL2);
+    VectorSorter sorter;
+    Scan scan(*shared.index.index, shared.index.context, sorter);
+    auto reads_of = [&](Strategy strategy, auto fails, uint32_t wanted = 10) {
+        shared.index.stats = {};
+        for (const auto &query : shared.queries) {
+            ScanOptions options{.ef = 40};
+            options.strategy = strategy;
+            options.wanted = wanted;
+            scan.begin(query.data(), options);
+            Rows seen;
+            ScanRow row;
+            for (int i = 0; i < 10; i++) {
+                EXPECT_TRUE(scan.next(&row));
+                EXPECT_TRUE(seen.insert(row_of(row.tid)).second);
+                if (fails(i))
+                    scan.fail_last();
+            }
+        }
+        return static_cast<double>(shared.index.stats.records_read);
+    };
+    const double plain = reads_of(Strategy::kAuto, [](int) { return false; });
+    const double all_pass = reads_of(Strategy::kPostFilter, [](int) { return false; });
+    const double few_fail = reads_of(Strategy::kPostFilter, [](int i) { return i % 3 == 2; });
+    const double all_fail = reads_of(Strategy::kPostFilter, [](int) { return true; });
+    EXPECT_EQ(all_pass, plain);
+    EXPECT_GT(few_fail, plain);
+    EXPECT_LT(few_fail, plain * 1.25);
+    EXPECT_GT(all_fail, plain * 1.25);
+    EXPECT_LT(all_fail, plain * 1.75);
+    /* Rows that leave at once must not be joined by others later. */
+    const double unknown = reads_of(
+        Strategy::kPostFilter, [](int) { return false; }, 0);
+    EXPECT_NEAR(unknown, all_fail, 0.05 * all_fail);
+}
+
 class NeverShort : public ::testing::TestWithParam<Metric> {};
 
 TEST_P(NeverShort, ReturnsEveryMatchOnceAndRescans) {

@@ -1,0 +1,115 @@
+/* The beam: what it expands, what it keeps for when it becomes wider. */
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "core/beam.h"
+
+namespace hnsw::core::testing {
+namespace {
+
+/* What pop() gives until nothing waits. */
+std::vector<NodeId> expanded(Beam &beam) {
+    std::vector<NodeId> out;
+    Beam::Entry entry;
+    while (beam.pop(&entry))
+        out.push_back(entry.id);
+    return out;
+}
+
+/* Candidate i is the i-th nearest. */
+std::vector<NodeId> shuffled(size_t n, uint32_t seed) {
+    std::vector<NodeId> ids(n);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = static_cast<NodeId>(i);
+    std::shuffle(ids.begin(), ids.end(), std::mt19937(seed));
+    return ids;
+}
+
+void push_all(Beam &beam, const std::vector<NodeId> &ids) {
+    for (NodeId id : ids)
+        beam.push(static_cast<float>(id), id);
+}
+
+std::vector<NodeId> range(NodeId first, NodeId end) {
+    std::vector<NodeId> out;
+    for (NodeId id = first; id < end; id++)
+        out.push_back(id);
+    return out;
+}
+
+TEST(Beam, ExpandsTheNearest) {
+    Beam beam(std::pmr::get_default_resource());
+    beam.reset(10, false);
+    EXPECT_TRUE(std::isinf(beam.horizon()));
+    push_all(beam, shuffled(100, 1));
+    EXPECT_EQ(beam.bound(), 9);
+    EXPECT_EQ(beam.horizon(), 9);
+    EXPECT_EQ(expanded(beam), range(0, 10));
+    EXPECT_TRUE(beam.exhausted());
+}
+
+TEST(Beam, ExpandsANearerOneThatComesLate) {
+    Beam beam(std::pmr::get_default_resource());
+    beam.reset(3, false);
+    push_all(beam, {10, 20, 30});
+    EXPECT_EQ(expanded(beam), (std::vector<NodeId>{10, 20, 30}));
+    push_all(beam, {40, 15});
+    EXPECT_EQ(beam.peek().id, 15u);
+    EXPECT_EQ(expanded(beam), (std::vector<NodeId>{15}));
+    EXPECT_EQ(beam.horizon(), 20);
+}
+
+/* Becoming wider within its room loses nothing, whenever the candidates came. */
+TEST(Beam, HasRoomToBecomeWider) {
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        Beam beam(std::pmr::get_default_resource());
+        beam.reset(8, true, 24);
+        const std::vector<NodeId> ids = shuffled(100, seed);
+        push_all(beam, {ids.begin(), ids.begin() + 50});
+        std::vector<NodeId> out = expanded(beam);
+        EXPECT_EQ(out.size(), 8u);
+        push_all(beam, {ids.begin() + 50, ids.end()});
+        for (NodeId id : expanded(beam))
+            out.push_back(id);
+        EXPECT_EQ(beam.horizon(), 7);
+        EXPECT_FALSE(beam.exhausted());
+        beam.widen(24);
+        EXPECT_EQ(beam.horizon(), 23);
+        for (NodeId id : expanded(beam))
+            out.push_back(id);
+        /* All of the nearest, and what had been expanded before nearer ones came. */
+        std::sort(out.begin(), out.end());
+        EXPECT_EQ(std::unique(out.begin(), out.end()), out.end());
+        const std::vector<NodeId> nearest = range(0, 24);
+        EXPECT_TRUE(std::includes(out.begin(), out.end(), nearest.begin(), nearest.end()));
+        EXPECT_LE(out.size(), 32u);
+    }
+}
+
+/* Beyond its room it takes up again what had fallen out. */
+TEST(Beam, TakesUpWhatFellOut) {
+    Beam beam(std::pmr::get_default_resource());
+    beam.reset(4, true);
+    push_all(beam, shuffled(40, 3));
+    EXPECT_EQ(expanded(beam), range(0, 4));
+    EXPECT_FALSE(beam.exhausted());
+    beam.widen(10);
+    EXPECT_EQ(expanded(beam), range(4, 10));
+    size_t waiting = 0;
+    beam.for_each_waiting([&](const Beam::Entry &entry) {
+        waiting++;
+        EXPECT_GE(entry.id, 10u);
+    });
+    EXPECT_EQ(waiting, 30u);
+    beam.widen(100);
+    EXPECT_EQ(expanded(beam), range(10, 40));
+    EXPECT_TRUE(beam.exhausted());
+    EXPECT_TRUE(std::isinf(beam.horizon()));
+}
+
+}  // namespace
+}  // namespace hnsw::core::testing
