@@ -111,6 +111,13 @@ $(shlib): src/hnsw.map
 
 -include $(OBJS:.o=.d)
 
+# An object without its list of headers, of a build that was cut short, is made anew.
+UNTRACED := $(foreach object,$(OBJS),$(if $(wildcard $(object:.o=.d)),,$(wildcard $(object))))
+ifneq ($(UNTRACED),)
+.PHONY: untraced
+$(UNTRACED): untraced
+endif
+
 # ---- checks that need no server ------------------------------------------------------------
 
 .PHONY: check-unit lint format headerscheck asan tidy

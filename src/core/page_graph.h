@@ -52,8 +52,8 @@ public:
     /* Layer 0, to which descend() has led: starts a beam of `width` that has room to become as wide as
      * `room` at no loss; 0: it will not be widened. */
     void start_base(size_t width, size_t room, size_t visited_budget);
-    /* Begins a beam of nodes that pass beside it, with those of its candidates. It is to be told
-     * (push()) of those that are expanded. */
+    /* Begins a beam of nodes that pass beside it, with those of its candidates, for the rest of this search.
+     * Nodes expanded before are for the caller to push(). */
     void start_passing(size_t width, PassMap &map);
     bool has_passing() const { return map_ != nullptr; }
     Beam &passing() { return passing_; }
