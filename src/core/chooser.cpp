@@ -34,7 +34,7 @@ constexpr double kBeamReads = 0.8;
 
 /* By chance the nodes near a query meet a filter less or more often than all: it is thought to have to do
  * with the query where they are so many standard deviations off. */
-constexpr double kDoubt = 1.6;
+constexpr double kDoubt = 1.2;
 
 /* The other walks: matching nodes a walk covers, per ef, and records it reads for each; of any kind it covers
  * ef. The rarer they are near the query than elsewhere the more it reads, up to kFarthest: a penalised walk

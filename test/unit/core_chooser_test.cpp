@@ -47,7 +47,7 @@ TEST(Chooser, Table) {
         {50e3, 0.1, 10, Strategy::kExact, 100, 0},
         {50e3, 0.05, 10, Strategy::kExact, 100, 0},
         {50e3, 0.02, 10, Strategy::kExact, 30, 0},
-        {1e6, 0.1, 10, Strategy::kFilterFirst, 200, 0},
+        {1e6, 0.1, 10, Strategy::kFilterFirst, 100, 0},
         /* Fewer than expected match, but no fewer than by chance. */
         {50e3, 0.1, 10, Strategy::kPreFilter, 30, 0},
         {50e3, 0.1, 10, Strategy::kPreFilter, 50, 1},
