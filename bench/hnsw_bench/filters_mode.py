@@ -22,7 +22,7 @@ QUICK_QUERIES = 40
 # long as auto one may take in its first queries to be asked more.
 BUDGET, QUICK_BUDGET = 2, 0.5
 HOPELESS = 6
-PEER_EFS = (40, 100, 200)
+PEER_EFS = (40, 100, 200, 400)
 # A condition is answered by the hnsw index itself, or by B-trees beside it.
 COLUMNS, BITMAP = "columns", "bitmap"
 TABLES = {COLUMNS: "items", BITMAP: "items_bitmap"}
