@@ -366,25 +366,28 @@ void Scan::Impl::run_walk() {
         bool ended = walk.run(*this, trial / 2, bytes);
         const WalkMark half = mark();
         ended = ended || walk.run(*this, trial, bytes);
-        const double rest = ended ? 0 : reads_to_go(begun, start, half);
-        if (ended || over_memory()) {
-            learn_from_walk(begun, start, rest);
+        double rest = ended ? 0 : reads_to_go(begun, start, half);
+        if (!ended && !over_memory() && rest * kTestingRead <= exact_cost * kPromising) {
+            /* The rest, and as much as the trial's half for what is nearer than the farthest match. */
+            const double more = std::max(rest, static_cast<double>(trial) / 2) * kPatience;
+            const auto end = walk.reads() + static_cast<uint64_t>(more);
+            ended = walk.run(*this, std::min(limit, end), bytes);
+            rest = ended ? 0 : mark().reads - start.reads;
+        }
+        learn_from_walk(begun, start, rest);
+        if (ended || over_memory() || walk.reads() >= limit)
             return;
-        }
-        if (rest * kTestingRead > exact_cost * kPromising) {
-            learn_from_walk(begun, start, rest);
-            FilterFacts now = facts();
-            now.seen += static_cast<double>(walk.failed());
-            begun = plan(Strategy::kFilterFirst, now);
-            if (begun.expected_cost >= exact_cost)
-                return;
-            report.choice.strategy = begun.strategy;
-            report.choice.reason = "rows that match are far from the query";
-            report.changes_of_mind++;
-            walk.change_to_filter_first(begun.matches);
-            start = mark();
-            limit += walk.reads();
-        }
+        FilterFacts now = facts();
+        now.seen += static_cast<double>(walk.failed());
+        begun = plan(Strategy::kFilterFirst, now);
+        if (begun.expected_cost >= exact_cost)
+            return;
+        report.choice.strategy = begun.strategy;
+        report.choice.reason = "rows that match are far from the query";
+        report.changes_of_mind++;
+        walk.change_to_filter_first(begun.matches);
+        start = mark();
+        limit += walk.reads();
     }
     const bool ended = walk.run(*this, limit, bytes);
     if (first_beam)
