@@ -28,12 +28,11 @@ public:
 
     explicit Beam(std::pmr::memory_resource *memory) : entries_(memory), spilled_(memory) {}
 
-    /* Empties the beam. `keep_spilled`: whether widen() will be called; with room for it to be at no
-     * loss up to `room`. */
-    void reset(size_t width, bool keep_spilled, size_t room = 0) {
+    /* Empties the beam. It may be widened, at no loss up to `room`; 0: it will not be. */
+    void reset(size_t width, size_t room = 0) {
         width_ = width;
         room_ = std::max(width, room);
-        keep_spilled_ = keep_spilled;
+        keep_spilled_ = room != 0;
         entries_.clear();
         entries_.reserve(room_);
         spilled_.clear();
@@ -75,8 +74,7 @@ public:
 
     /* Takes the nearest candidate not yet expanded. False: there is none. */
     bool pop(Entry *out) {
-        to_next();
-        if (next_ >= entries_.size() || next_ >= width_)
+        if (!to_next())
             return false;
         *out = entries_[next_];
         entries_[next_++].id = kNoNode;
@@ -85,10 +83,7 @@ public:
 
     /* The candidate pop() would take next; kNoNode, infinitely far, if none. */
     Entry peek() {
-        to_next();
-        return next_ < entries_.size() && next_ < width_
-                   ? entries_[next_]
-                   : Entry{std::numeric_limits<float>::infinity(), kNoNode};
+        return to_next() ? entries_[next_] : Entry{std::numeric_limits<float>::infinity(), kNoNode};
     }
 
     /* Expands the nearest `width` candidates from now on, and takes up what had fallen out. */
@@ -116,9 +111,11 @@ public:
     size_t bytes() const { return (entries_.capacity() + spilled_.capacity()) * sizeof(Entry); }
 
 private:
-    void to_next() {
+    /* Brings next_ to the candidate to be expanded next. False: there is none. */
+    bool to_next() {
         while (next_ < entries_.size() && entries_[next_].id == kNoNode)
             next_++;
+        return next_ < std::min(entries_.size(), width_);
     }
 
     void make_room(size_t room) {

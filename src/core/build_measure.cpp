@@ -79,7 +79,7 @@ private:
     /* A search of one layer from starts_: found_, the distances of what was expanded, nearest first, and starts_ for the
      * layer below. */
     void run(uint32_t layer, By by, size_t width) {
-        beam_.reset(width, false);
+        beam_.reset(width);
         for (const Beam::Entry &start : starts_)
             if (by != By::kOnce || first_time(start.id))
                 beam_.push(start.distance, start.id);

@@ -53,6 +53,7 @@ PageGraph::PageGraph(Index &index, const Context &context)
 
 void PageGraph::begin(const Query &query) {
     query_ = &query;
+    map_ = nullptr;
     const MetaPage &meta = index_.meta();
     entry_base_ = meta.entry_base;
     entry_level_ = meta.entry_level;
@@ -79,10 +80,9 @@ std::span<const EntryPoint> PageGraph::descend(uint32_t to_level) {
 
 void PageGraph::search_upper(uint32_t level, size_t width, RecordSink *sink) {
     visited_.reset(0, kUpperVisitedBudget);
-    map_ = nullptr;
     if (!index_.space().has_codes())
         seen_.reset(0, kUpperVisitedBudget);
-    beam_.reset(width, false);
+    beam_.reset(width);
     push_starts(upper_, level);
     starts_.clear();
     Below below(starts_, sink);
@@ -107,8 +107,7 @@ void PageGraph::push_starts(RecordRef &record, uint32_t level) {
 
 void PageGraph::start_base(size_t width, size_t room, size_t visited_budget) {
     reset_visited(visited_budget);
-    map_ = nullptr;
-    beam_.reset(width, room != 0, room);
+    beam_.reset(width, room);
     entered_ = false;
 }
 
@@ -122,7 +121,7 @@ void PageGraph::reset_visited(size_t visited_budget) {
 void PageGraph::start_passing(size_t width, PassMap &map) {
     map_ = &map;
     expanded_for_passing_ = 0;
-    passing_.reset(width, true);
+    passing_.reset(width, width);
     beam_.for_each_waiting([&](const Beam::Entry &entry) {
         if (map.passes(entry.id))
             passing_.push(entry.distance, entry.id);

@@ -67,8 +67,9 @@ void Scan::Impl::begin(const float *value) {
     } else {
         graph.descend(0);
         const size_t width = beam_width(options.ef);
-        const size_t room =
-            options.strategy == Strategy::kPostFilter ? room_for_failing(width) : width;
+        const size_t room = options.strategy == Strategy::kPostFilter
+                                ? static_cast<size_t>(beam_width_for(0))
+                                : width;
         /* Where the caller does not wait for so many rows, one found late would be out of order. */
         graph.start_base(options.wanted != 0 ? width : room, room,
                          options.memory_limit / kVisitedShare);
@@ -82,9 +83,9 @@ size_t Scan::Impl::beam_width(uint32_t ef) const {
     return static_cast<size_t>(std::ceil(ef * index.meta().beam_factor)) + kBeamMargin;
 }
 
-/* Of a beam that may turn out to be searching for rows that fail. */
-size_t Scan::Impl::room_for_failing(size_t width) const {
-    return static_cast<size_t>(filtered_width(static_cast<double>(width), 0));
+/* The same for rows of which `share` pass. */
+double Scan::Impl::beam_width_for(double share) const {
+    return filtered_width(static_cast<double>(beam_width(options.ef)), share);
 }
 
 void Scan::Impl::visit(NodeId id, const RecordView &record, float distance) {
@@ -221,7 +222,7 @@ bool Scan::Impl::next_of_graph(ScanRow *row) {
 void Scan::Impl::widen_for_failing() {
     Beam &beam = graph.beam();
     const double share = (handed_out - failed + 1) / (handed_out + 1);
-    const double width = filtered_width(static_cast<double>(beam_width(options.ef)), share);
+    const double width = beam_width_for(share);
     if (std::isinf(horizon) || width < kLeastWidening * static_cast<double>(beam.width()))
         return;
     beam.widen(static_cast<size_t>(width));

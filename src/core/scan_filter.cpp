@@ -148,8 +148,8 @@ void Scan::Impl::start_beam() {
     way = Way::kBeam;
     phase = Phase::kGraph;
     graph.descend(0);
-    const size_t width = beam_width(options.ef);
-    graph.start_base(width, room_for_failing(width), options.memory_limit / kVisitedShare);
+    graph.start_base(beam_width(options.ef), static_cast<size_t>(beam_width_for(0)),
+                     options.memory_limit / kVisitedShare);
     if (report.choice.strategy != Strategy::kPreFilter) {
         report.choice = plan(Strategy::kPreFilter, facts());
         report.choice.exact_cost = exact_cost;
@@ -268,8 +268,7 @@ bool Scan::Impl::more_of_beam() {
 bool Scan::Impl::widen_for_share() {
     const double share =
         (in_hand.matching + gone.matching) / std::max(1.0, in_hand.nodes + gone.nodes);
-    const auto width =
-        static_cast<size_t>(filtered_width(static_cast<double>(beam_width(options.ef)), share));
+    const auto width = static_cast<size_t>(beam_width_for(share));
     if (width <= graph.beam().width())
         return false;
     graph.beam().widen(width);

@@ -43,7 +43,7 @@ std::vector<NodeId> range(NodeId first, NodeId end) {
 
 TEST(Beam, ExpandsTheNearest) {
     Beam beam(std::pmr::get_default_resource());
-    beam.reset(10, false);
+    beam.reset(10);
     EXPECT_TRUE(std::isinf(beam.horizon()));
     push_all(beam, shuffled(100, 1));
     EXPECT_EQ(beam.bound(), 9);
@@ -54,7 +54,7 @@ TEST(Beam, ExpandsTheNearest) {
 
 TEST(Beam, ExpandsANearerOneThatComesLate) {
     Beam beam(std::pmr::get_default_resource());
-    beam.reset(3, false);
+    beam.reset(3);
     push_all(beam, {10, 20, 30});
     EXPECT_EQ(expanded(beam), (std::vector<NodeId>{10, 20, 30}));
     push_all(beam, {40, 15});
@@ -67,7 +67,7 @@ TEST(Beam, ExpandsANearerOneThatComesLate) {
 TEST(Beam, HasRoomToBecomeWider) {
     for (uint32_t seed = 0; seed < 20; seed++) {
         Beam beam(std::pmr::get_default_resource());
-        beam.reset(8, true, 24);
+        beam.reset(8, 24);
         const std::vector<NodeId> ids = shuffled(100, seed);
         push_all(beam, {ids.begin(), ids.begin() + 50});
         std::vector<NodeId> out = expanded(beam);
@@ -93,7 +93,7 @@ TEST(Beam, HasRoomToBecomeWider) {
 /* Beyond its room it takes up again what had fallen out. */
 TEST(Beam, TakesUpWhatFellOut) {
     Beam beam(std::pmr::get_default_resource());
-    beam.reset(4, true);
+    beam.reset(4, 4);
     push_all(beam, shuffled(40, 3));
     EXPECT_EQ(expanded(beam), range(0, 4));
     EXPECT_FALSE(beam.exhausted());

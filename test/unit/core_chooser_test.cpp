@@ -113,7 +113,7 @@ TEST(Chooser, WidthFollowsTheShare) {
     };
     EXPECT_EQ(beam_for(1).width, 65u);
     EXPECT_EQ(beam_for(1).passing, 0u);
-    EXPECT_EQ(beam_for(0.5).width, 97u + 1);
+    EXPECT_EQ(beam_for(0.5).width, 98u);
     EXPECT_EQ(beam_for(0.5).passing, 0u);
     EXPECT_GT(beam_for(0.1).width, beam_for(0.2).width);
     EXPECT_EQ(beam_for(0.1).matches, beam_for(0.5).matches);
