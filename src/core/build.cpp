@@ -16,14 +16,19 @@ namespace {
  * that a beam of near nodes would never offer. */
 constexpr uint32_t kFar = 128;
 
-/* From this dimension on the candidate search is wider than ef_construction asks: what 8-bit
- * distances save there buys a better graph (at 384 dimensions 155 records read at recall 0.99
- * instead of 200, for a third more time). */
-constexpr uint32_t kWideFrom = 256;
+/* How a node's candidates are found: the nearest of all that a search evaluated, more of them than it has
+ * expanded from this dimension on. To expand them too costs far more than to choose among them and finds
+ * little; that the search is wider than ef_construction asks, 8-bit distances pay for. */
+constexpr uint32_t kManyFrom = 256;
 
-uint32_t search_width(const CreateOptions &options) {
+uint32_t expanded_of(const CreateOptions &options) {
     const uint32_t ef = options.ef_construction;
-    return padded_dim(options.dim) >= kWideFrom ? ef + ef * 3 / 4 : ef;
+    return padded_dim(options.dim) >= kManyFrom ? ef + ef / 8 : ef;
+}
+
+uint32_t candidates_of(const CreateOptions &options) {
+    const uint32_t ef = options.ef_construction;
+    return padded_dim(options.dim) >= kManyFrom ? 2 * ef + ef / 4 : ef;
 }
 
 /* Width of the search in the layers above a node's own. Next to nothing of a build's time. */
@@ -47,7 +52,7 @@ size_t arena_bytes_within(const CreateOptions &options, size_t budget, uint32_t 
     /* A worker's scratch: one bit per node, and what one search sees. */
     const size_t fixed =
         size_t{workers} *
-        ((size_t{64} << 10) + size_t{search_width(options)} * shape.base_slots * sizeof(Candidate));
+        ((size_t{64} << 10) + size_t{expanded_of(options)} * shape.base_slots * sizeof(Candidate));
     const size_t least = (Arena::min_bytes(shape) + 63) / 64 * 64;
     if (budget <= fixed + least)
         return least;
@@ -69,10 +74,11 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
     : arena_(arena),
       space_(space),
       m_(options.m),
-      ef_(search_width(options)),
+      expanded_(expanded_of(options)),
+      candidates_(candidates_of(options)),
       poll_(poll),
       metric_(arena, space),
-      chooser_(metric_, options.ef_construction + kFar + 1024, memory),
+      chooser_(metric_, candidates_ + 2 * kFar, memory),
       query_(memory),
       visited_((arena.max_nodes() + 63) / 64, memory),
       placed_bits_(memory),
@@ -86,7 +92,7 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
       distances_(memory),
       selected_(memory) {
     seen_.reserve(4096);
-    beam_.reserve(ef_ + 1);
+    beam_.reserve(candidates_ + 1);
     /* What link() uses under a lock must not grow there. */
     const size_t longest = arena.links(0, 0).capacity + 1;
     list_.reserve(longest + 1);
@@ -137,7 +143,7 @@ void BuildWorker::insert_node(ArenaId id) {
     /* All lists of the node are complete before the first link leads to it. */
     const uint32_t top = std::min<uint32_t>(n.level, entry.level);
     for (uint32_t layer = top + 1; layer-- > 0;) {
-        search(anchor, id, layer, ef_);
+        search(anchor, id, layer, expanded_, candidates_);
         starts_.assign(beam_.begin(), beam_.end());
         pool_from_search();
         forget_seen();
@@ -160,21 +166,21 @@ void BuildWorker::descend(const Anchor &anchor, ArenaId self, const Arena::Entry
                           uint32_t to_layer) {
     starts_.assign(1, {metric_.one(anchor, entry.node), entry.node});
     for (uint32_t layer = entry.level; layer > to_layer; layer--) {
-        search(anchor, self, layer, kDescentWidth);
+        search(anchor, self, layer, kDescentWidth, kDescentWidth);
         starts_.assign(beam_.begin(), beam_.end());
         forget_seen();
     }
 }
 
-/* Puts a candidate into the sorted beam of at most `ef`; returns its place, or ef. */
-uint32_t BuildWorker::offer(Candidate c, uint32_t ef) {
+/* Puts a candidate into the sorted beam of at most `width`; returns its place, or width. */
+uint32_t BuildWorker::offer(Candidate c, uint32_t width) {
     auto n = static_cast<uint32_t>(beam_.size());
-    if (n < ef)
+    if (n < width)
         beam_.resize(n + 1);
     else if (c.distance < beam_.back().distance)
         n--;
     else
-        return ef;
+        return width;
     Candidate *beam = beam_.data();
     const auto place = static_cast<uint32_t>(sorted_place(beam, n, c.distance));
     std::memmove(&beam[place + 1], &beam[place], (n - place) * sizeof(Candidate));
@@ -216,7 +222,8 @@ uint32_t BuildWorker::keep_seen(float bound) {
     return kept;
 }
 
-void BuildWorker::search(const Anchor &anchor, ArenaId self, uint32_t layer, uint32_t ef) {
+void BuildWorker::search(const Anchor &anchor, ArenaId self, uint32_t layer, uint32_t expanded,
+                         uint32_t width) {
     beam_.clear();
     seen_.clear();
     visit(self);
@@ -227,9 +234,9 @@ void BuildWorker::search(const Anchor &anchor, ArenaId self, uint32_t layer, uin
         else if (start.node != self)
             continue;
         /* A walk may start at the node itself: its links lead on. */
-        offer(start, ef);
+        offer(start, width);
     }
-    for (uint32_t at = 0; at < beam_.size();) {
+    for (uint32_t at = 0; at < std::min<size_t>(expanded, beam_.size());) {
         ArenaId id = beam_[at].node;
         if ((id & kExpanded) != 0) {
             at++;
@@ -238,9 +245,9 @@ void BuildWorker::search(const Anchor &anchor, ArenaId self, uint32_t layer, uin
         beam_[at].node |= kExpanded;
         prefetch_links_after(at, layer);
         expand(anchor, id, layer);
-        const uint32_t near = keep_seen(beam_.size() < ef ? HUGE_VALF : beam_.back().distance);
+        const uint32_t near = keep_seen(beam_.size() < width ? HUGE_VALF : beam_.back().distance);
         for (uint32_t i = 0; i < near; i++)
-            at = std::min(at, offer(near_[i], ef));
+            at = std::min(at, offer(near_[i], width));
     }
     for (Candidate &c : beam_)
         c.node &= ~kExpanded;

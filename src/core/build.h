@@ -65,12 +65,14 @@ public:
 private:
     void insert_node(ArenaId id);
     void descend(const Anchor &anchor, ArenaId self, const Arena::Entry &entry, uint32_t to_layer);
-    /* From starts_: fills beam_ (sorted) and seen_ (everything evaluated). */
-    void search(const Anchor &anchor, ArenaId self, uint32_t layer, uint32_t ef);
+    /* From starts_: expands the nearest `expanded` nodes of beam_, the `width` nearest evaluated, sorted,
+     * and fills seen_ (everything evaluated). */
+    void search(const Anchor &anchor, ArenaId self, uint32_t layer, uint32_t expanded,
+                uint32_t width);
     void expand(const Anchor &anchor, ArenaId id, uint32_t layer);
     uint32_t keep_seen(float bound);
     void prefetch_links_after(uint32_t at, uint32_t layer);
-    uint32_t offer(Candidate c, uint32_t ef);
+    uint32_t offer(Candidate c, uint32_t width);
     void forget_seen();
     void pool_from_search();
 
@@ -84,7 +86,7 @@ private:
     void place(ArenaId id, ArenaId parent);
     void number();
     void flood(ArenaId from, ArenaId parent);
-    std::span<const Candidate> nearest(ArenaId self, uint32_t ef);
+    std::span<const Candidate> nearest(ArenaId self);
     bool adopt(ArenaId id, ArenaId orphan);
     ArenaId find_parent(ArenaId orphan);
 
@@ -102,7 +104,8 @@ private:
     Arena &arena_;
     const Space &space_;
     const uint32_t m_;
-    const uint32_t ef_;
+    const uint32_t expanded_;   /* nodes that a search for candidates expands, */
+    const uint32_t candidates_; /* and of those it evaluated the nearest that it takes */
     const Poll poll_;
     ArenaMetric metric_;
     LinkChooser chooser_;

@@ -23,10 +23,10 @@ bool BuildWorker::trim_some() {
     return run.begin < run.end;
 }
 
-std::span<const Candidate> BuildWorker::nearest(ArenaId self, uint32_t ef) {
+std::span<const Candidate> BuildWorker::nearest(ArenaId self) {
     const Anchor anchor = metric_.anchor(self);
     descend(anchor, self, arena_.entry(), 0);
-    search(anchor, self, 0, ef);
+    search(anchor, self, 0, expanded_, candidates_);
     pool_from_search();
     forget_seen();
     return pool_;
@@ -84,7 +84,7 @@ bool BuildWorker::adopt(ArenaId id, ArenaId orphan) {
 /* Finds a reached node, the nearer the better, to link to `orphan`. */
 ArenaId BuildWorker::find_parent(ArenaId orphan) {
     /* All a search finds is reached: it begins at the entry point. */
-    for (const Candidate &c : nearest(orphan, ef_))
+    for (const Candidate &c : nearest(orphan))
         if (is_placed(c.node) && adopt(c.node, orphan))
             return c.node;
     /* The links used are fewer than the nodes reached, so one has a link to spare. */
