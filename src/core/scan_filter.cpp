@@ -19,6 +19,11 @@ namespace {
 constexpr uint32_t kFirstSample = 8;
 constexpr uint32_t kSecondSample = 32;
 
+/* Of the nodes that a beam has found so many are tested at least, and no more than have to match if such a
+ * part of them does. */
+constexpr double kFewTested = 16;
+constexpr double kNearlyAll = 0.8;
+
 /* Rows thought to be wanted when nobody says. */
 constexpr uint32_t kUsualLimit = 10;
 
@@ -157,20 +162,29 @@ void Scan::Impl::start_beam() {
     target = report.choice.matches;
 }
 
-/* Counts the nodes in hand within a limit. */
-Scan::Impl::Counts Scan::Impl::count_in_hand(double limit) {
+/* Counts the nodes in hand within a limit, the nearest ones (more or less: they are a heap) first. Where
+ * nearly all of them match, it ends with the one that makes them `wanted`. */
+Scan::Impl::Counts Scan::Impl::count_in_hand(double limit, double wanted) {
     Counts counts;
-    for (const Result &result : results)
-        if (result.bound <= limit) {
-            counts.nodes++;
-            counts.matching += map.passes(result.id);
+    bool enough = false;
+    for (const Result &result : results) {
+        if (!(result.bound <= limit))
+            continue;
+        if (enough) {
+            counts.untested++;
+            continue;
         }
+        counts.nodes++;
+        counts.matching += map.passes(result.id);
+        enough = counts.nodes >= kFewTested && counts.matching >= wanted &&
+                 counts.matching >= kNearlyAll * counts.nodes;
+    }
     return counts;
 }
 
 /* Counts all that the beam has come to, but what it has not come to by itself. */
 void Scan::Impl::count_near() {
-    near = count_in_hand(std::numeric_limits<double>::infinity());
+    near = count_in_hand(std::numeric_limits<double>::infinity(), target - gone.matching);
     const auto biased =
         graph.has_passing() ? static_cast<double>(graph.expanded_for_passing()) : 0.0;
     near.nodes = std::max(0.0, near.nodes + gone.nodes - biased);
@@ -212,8 +226,9 @@ bool Scan::Impl::found_enough() {
     near_horizon = index.space().operator_value(query, beam.horizon());
     horizon = near_horizon;
     if (!graph.has_passing()) {
-        in_hand = count_in_hand(horizon);
-        known.cover = std::max(in_hand.nodes + gone.nodes, 1.0) / static_cast<double>(beam.width());
+        in_hand = count_in_hand(horizon, target - gone.matching);
+        const double found = in_hand.nodes + in_hand.untested + gone.nodes;
+        known.cover = std::max(found, 1.0) / static_cast<double>(beam.width());
         learn(&Experience::cover, known.cover, kLeastCover, kMostCover);
         return in_hand.matching + gone.matching >= target;
     }
@@ -221,8 +236,9 @@ bool Scan::Impl::found_enough() {
     const Beam &passing = graph.passing();
     if (!std::isinf(passing.horizon()))
         horizon = std::max(horizon, index.space().operator_value(query, passing.horizon()));
-    in_hand = count_in_hand(horizon);
-    const double reached = count_in_hand(near_horizon).matching + gone_near;
+    constexpr double kAll = std::numeric_limits<double>::infinity();
+    in_hand = count_in_hand(horizon, kAll);
+    const double reached = count_in_hand(near_horizon, kAll).matching + gone_near;
     const double found = in_hand.matching + gone.matching;
     known.cover = std::clamp(found / static_cast<double>(passing.width()), kLeastCover, kMostCover);
     if (found >= target * kPassingMatches && reached >= target * kReached)

@@ -52,8 +52,9 @@ struct Scan::Impl final : RecordSink, MatchSink {
     };
 
     struct Counts {
-        double nodes = 0;
-        double matching = 0;
+        double nodes = 0;    /* tested */
+        double matching = 0; /* of them */
+        double untested = 0; /* nodes beside them */
     };
 
     /* How far a walk has come. */
@@ -105,7 +106,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     bool forced() const;
     bool more_of_filtered();
     void start_beam();
-    Counts count_in_hand(double limit);
+    Counts count_in_hand(double limit, double wanted);
     void count_near();
     bool beam_goes_on();
     bool found_enough();

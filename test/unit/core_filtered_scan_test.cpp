@@ -317,6 +317,45 @@ TEST(FilteredScan, AmidInsertsAndVacuum) {
     writer.join();
 }
 
+/* Every node tested is a directory page read, as good as: eight attributes leave few entries a page. */
+TEST(FilteredScan, TestsFewNodesWhereNearlyAllMatch) {
+    constexpr uint64_t kRows = 6000;
+    TestIndex index({.dim = 24, .attributes = kMaxAttributes});
+    const Vectors vectors = clustered(kRows, 24, 12, 1);
+    Inserter inserter(*index.index, index.context, 64);
+    for (size_t i = 0; i < kRows; i++) {
+        Attributes row;
+        row.key[0] = i * 7919 % kRows;
+        inserter.insert(vectors[i].data(), tid_of(i), row);
+    }
+    VectorSorter sorter;
+    Scan scan(*index.index, index.context, sorter);
+    auto reads_of = [&](double share) {
+        index.stats = {};
+        const Condition condition = {.kind = Condition::Kind::kRange,
+                                     .attribute = 0,
+                                     .low = 0,
+                                     .high = static_cast<uint64_t>(share * kRows) - 1};
+        for (const auto &query : clustered(12, 24, 12, 2)) {
+            ScanOptions options{.ef = 40};
+            options.filter.conditions = {&condition, 1};
+            options.wanted = 10;
+            scan.begin(query.data(), options);
+            ScanRow row;
+            for (int i = 0; i < 10; i++) {
+                EXPECT_TRUE(scan.next(&row));
+                EXPECT_LE(row_of(row.tid) * 7919 % kRows, condition.high);
+            }
+            EXPECT_EQ(scan.report().choice.strategy, Strategy::kPreFilter);
+        }
+        return static_cast<double>(index.stats.directory_reads) / 12;
+    };
+    /* The sample's 8 pages, and not many more than the 16 nodes tested. */
+    EXPECT_LE(reads_of(1), 30);
+    EXPECT_LE(reads_of(0.95), 30);
+    EXPECT_GE(reads_of(0.6), 36);
+}
+
 TEST(FilteredScan, AWalkThatIsTooDearGivesUp) {
     FilteredIndex shared(Metric::kL2);
     VectorSorter sorter;
