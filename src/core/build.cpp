@@ -16,23 +16,20 @@ namespace {
  * that a beam of near nodes would never offer. */
 constexpr uint32_t kFar = 128;
 
-/* How a node's candidates are found: the nearest of all that a search evaluated, more of them than it has
- * expanded from this dimension on. To expand them too costs far more than to choose among them and finds
- * little; that the search is wider than ef_construction asks, 8-bit distances pay for. */
-constexpr uint32_t kManyFrom = 256;
+/* From this dimension on a search is wider than ef_construction asks, which 8-bit distances pay for, and takes
+ * more candidates than it expands: to expand them too costs far more than to choose among them and finds
+ * little. */
+constexpr uint32_t kWideFrom = 256;
 
-uint32_t expanded_of(const CreateOptions &options) {
+SearchWidth search_width(const CreateOptions &options) {
     const uint32_t ef = options.ef_construction;
-    return padded_dim(options.dim) >= kManyFrom ? ef + ef / 8 : ef;
-}
-
-uint32_t candidates_of(const CreateOptions &options) {
-    const uint32_t ef = options.ef_construction;
-    return padded_dim(options.dim) >= kManyFrom ? 2 * ef + ef / 4 : ef;
+    if (padded_dim(options.dim) < kWideFrom)
+        return {ef, ef};
+    return {ef + ef / 8, 2 * ef + ef / 4};
 }
 
 /* Width of the search in the layers above a node's own. Next to nothing of a build's time. */
-constexpr uint32_t kDescentWidth = 8;
+constexpr SearchWidth kDescentWidth = {8, 8};
 
 constexpr ArenaId kExpanded = 0x80000000u; /* mark in Candidate::node, inside the beam */
 
@@ -51,8 +48,8 @@ size_t arena_bytes_within(const CreateOptions &options, size_t budget, uint32_t 
     const ArenaShape shape = arena_shape(options);
     /* A worker's scratch: one bit per node, and what one search sees. */
     const size_t fixed =
-        size_t{workers} *
-        ((size_t{64} << 10) + size_t{expanded_of(options)} * shape.base_slots * sizeof(Candidate));
+        size_t{workers} * ((size_t{64} << 10) + size_t{search_width(options).expanded} *
+                                                    shape.base_slots * sizeof(Candidate));
     const size_t least = (Arena::min_bytes(shape) + 63) / 64 * 64;
     if (budget <= fixed + least)
         return least;
@@ -74,11 +71,10 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
     : arena_(arena),
       space_(space),
       m_(options.m),
-      expanded_(expanded_of(options)),
-      candidates_(candidates_of(options)),
+      width_(search_width(options)),
       poll_(poll),
       metric_(arena, space),
-      chooser_(metric_, candidates_ + 2 * kFar, memory),
+      chooser_(metric_, width_.candidates + 2 * kFar, memory),
       query_(memory),
       visited_((arena.max_nodes() + 63) / 64, memory),
       placed_bits_(memory),
@@ -92,7 +88,7 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
       distances_(memory),
       selected_(memory) {
     seen_.reserve(4096);
-    beam_.reserve(candidates_ + 1);
+    beam_.reserve(width_.candidates + 1);
     /* What link() uses under a lock must not grow there. */
     const size_t longest = arena.links(0, 0).capacity + 1;
     list_.reserve(longest + 1);
@@ -143,7 +139,7 @@ void BuildWorker::insert_node(ArenaId id) {
     /* All lists of the node are complete before the first link leads to it. */
     const uint32_t top = std::min<uint32_t>(n.level, entry.level);
     for (uint32_t layer = top + 1; layer-- > 0;) {
-        search(anchor, id, layer, expanded_, candidates_);
+        search(anchor, id, layer, width_);
         starts_.assign(beam_.begin(), beam_.end());
         pool_from_search();
         forget_seen();
@@ -166,7 +162,7 @@ void BuildWorker::descend(const Anchor &anchor, ArenaId self, const Arena::Entry
                           uint32_t to_layer) {
     starts_.assign(1, {metric_.one(anchor, entry.node), entry.node});
     for (uint32_t layer = entry.level; layer > to_layer; layer--) {
-        search(anchor, self, layer, kDescentWidth, kDescentWidth);
+        search(anchor, self, layer, kDescentWidth);
         starts_.assign(beam_.begin(), beam_.end());
         forget_seen();
     }
@@ -222,8 +218,7 @@ uint32_t BuildWorker::keep_seen(float bound) {
     return kept;
 }
 
-void BuildWorker::search(const Anchor &anchor, ArenaId self, uint32_t layer, uint32_t expanded,
-                         uint32_t width) {
+void BuildWorker::search(const Anchor &anchor, ArenaId self, uint32_t layer, SearchWidth width) {
     beam_.clear();
     seen_.clear();
     visit(self);
@@ -234,9 +229,9 @@ void BuildWorker::search(const Anchor &anchor, ArenaId self, uint32_t layer, uin
         else if (start.node != self)
             continue;
         /* A walk may start at the node itself: its links lead on. */
-        offer(start, width);
+        offer(start, width.candidates);
     }
-    for (uint32_t at = 0; at < std::min<size_t>(expanded, beam_.size());) {
+    for (uint32_t at = 0; at < std::min<size_t>(width.expanded, beam_.size());) {
         ArenaId id = beam_[at].node;
         if ((id & kExpanded) != 0) {
             at++;
@@ -245,9 +240,10 @@ void BuildWorker::search(const Anchor &anchor, ArenaId self, uint32_t layer, uin
         beam_[at].node |= kExpanded;
         prefetch_links_after(at, layer);
         expand(anchor, id, layer);
-        const uint32_t near = keep_seen(beam_.size() < width ? HUGE_VALF : beam_.back().distance);
+        const bool full = beam_.size() >= width.candidates;
+        const uint32_t near = keep_seen(full ? beam_.back().distance : HUGE_VALF);
         for (uint32_t i = 0; i < near; i++)
-            at = std::min(at, offer(near_[i], width));
+            at = std::min(at, offer(near_[i], width.candidates));
     }
     for (Candidate &c : beam_)
         c.node &= ~kExpanded;

@@ -34,6 +34,12 @@ size_t arena_bytes_per_row(const CreateOptions &options);
 /* What long steps call now and then, holding nothing: an interrupt point. May not return. */
 using Poll = void (*)();
 
+/* How far a search in the arena goes. */
+struct SearchWidth {
+    uint32_t expanded;   /* nodes, the nearest of... */
+    uint32_t candidates; /* ...so many that it keeps: the nearest of all it has evaluated */
+};
+
 /* One process' or thread's part in a build. Abandonable. */
 class BuildWorker {
 public:
@@ -65,10 +71,8 @@ public:
 private:
     void insert_node(ArenaId id);
     void descend(const Anchor &anchor, ArenaId self, const Arena::Entry &entry, uint32_t to_layer);
-    /* From starts_: expands the nearest `expanded` nodes of beam_, the `width` nearest evaluated, sorted,
-     * and fills seen_ (everything evaluated). */
-    void search(const Anchor &anchor, ArenaId self, uint32_t layer, uint32_t expanded,
-                uint32_t width);
+    /* From starts_: fills beam_ (the candidates, sorted) and seen_ (everything evaluated). */
+    void search(const Anchor &anchor, ArenaId self, uint32_t layer, SearchWidth width);
     void expand(const Anchor &anchor, ArenaId id, uint32_t layer);
     uint32_t keep_seen(float bound);
     void prefetch_links_after(uint32_t at, uint32_t layer);
@@ -104,8 +108,7 @@ private:
     Arena &arena_;
     const Space &space_;
     const uint32_t m_;
-    const uint32_t expanded_;   /* nodes that a search for candidates expands, */
-    const uint32_t candidates_; /* and of those it evaluated the nearest that it takes */
+    const SearchWidth width_; /* of the search for a node's neighbours */
     const Poll poll_;
     ArenaMetric metric_;
     LinkChooser chooser_;
