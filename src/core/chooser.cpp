@@ -203,15 +203,19 @@ Choice choose_afresh(FilterFacts facts) {
 Choice choose(const FilterFacts &facts) {
     if (!facts.prefilter)
         return plan(Strategy::kPostFilter, facts);
+    const Choice exact = plan(Strategy::kExact, facts);
+    /* No beam is cheaper than the narrowest, and the walks are wider. */
+    if (exact.expected_cost < kBeamReads * facts.ef - facts.reads)
+        return exact;
     Choice best = plan(Strategy::kPreFilter, facts);
-    for (Strategy other : {Strategy::kFilterFirst, Strategy::kPenalised, Strategy::kExact}) {
+    for (Strategy other : {Strategy::kFilterFirst, Strategy::kPenalised}) {
         if (other == Strategy::kFilterFirst && share_of(facts) < kConnectedShare)
             continue;
         const Choice choice = plan(other, facts);
         if (choice.expected_cost < best.expected_cost)
             best = choice;
     }
-    return best;
+    return exact.expected_cost < best.expected_cost ? exact : best;
 }
 
 }  // namespace hnsw::core

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "core/sample_memo.h"
+
 namespace hnsw::core {
 
 enum class Strategy : uint8_t {
@@ -36,6 +38,7 @@ struct Experience {
     double cover = 0.35;     /* nodes a beam finds for sure, per node of its width */
     double penalised = 1.3;  /* what this walk reads, over what its model says */
     double filter_first = 1; /* the same of the other */
+    SampleMemo sample;       /* of its nodes, all of which match */
 };
 
 /* What a node's test asks of a set of rows (tid_set.h). */

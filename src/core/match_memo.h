@@ -1,5 +1,5 @@
 /*
- * What the pass over matching nodes has found out about a filter, kept from scan to scan by whoever can
+ * What the pass over matching nodes (or else a sample) has found out about a filter, kept from scan to scan by whoever can
  * tell that it is about the same index and filter (pg/filter_memo.h).  A scan reads and fills it.  What
  * has changed since, the versions of the directory's pages tell: a page that has the version it was
  * tested at need not be tested again.
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/ids.h"
+#include "core/sample_memo.h"
 
 namespace hnsw::core {
 
@@ -36,6 +37,7 @@ struct MatchMemo {
     void reset() {
         number++;
         complete = false;
+        sample = {};
         ids.clear();
         pages.clear();
     }
@@ -54,7 +56,8 @@ struct MatchMemo {
         return true;
     }
     /* The pass has come to the end of the index. */
-    void finish() {
+    void finish(BlockNo index_blocks) {
+        blocks = index_blocks;
         ids.swap(new_ids);
         pages.swap(new_pages);
         nodes = 0;
@@ -73,6 +76,8 @@ struct MatchMemo {
     std::pmr::vector<NodeId> ids; /* of all nodes that passed, ascending, once `complete` */
     std::pmr::vector<Page> pages; /* where they are */
     double nodes = 0;             /* live ones */
+    BlockNo blocks = 0;           /* of the index */
+    SampleMemo sample;            /* taken by searches other than the pass */
     uint64_t number = 1;          /* of what it is about */
     bool complete = false;
     bool current = false; /* no page has changed since; whoever keeps the memo takes it back */

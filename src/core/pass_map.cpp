@@ -90,16 +90,26 @@ bool reads_keys(const Condition &condition) {
 
 }  // namespace
 
-void PassMap::begin(const DirectoryShape &shape, const Filter &filter, size_t byte_budget) {
+void PassMap::begin(const DirectoryShape &shape, const Filter &filter, size_t byte_budget,
+                    BlockNo blocks) {
     shape_ = shape;
     filter_ = filter;
     span_ = shape.blocks * shape.per_page;
-    blocks_ = store_.size();
+    blocks_ = blocks != 0 ? blocks : store_.size();
     pages_ = blocks_ <= 1 ? 0 : (blocks_ - 2) / shape.blocks + 1;
-    const size_t words = static_cast<size_t>(uint64_t{blocks_} * shape.per_page / 64 + 1);
-    const bool fits = words * sizeof(Word) + pages_ <= byte_budget;
-    words_.assign(fits ? words : 0, Word{});
-    touches_.assign(fits ? pages_ : 0, 0);
+    remembers_ = word_count() * sizeof(Word) + pages_ <= byte_budget;
+    room_ = false;
+    words_.clear();
+    touches_.clear();
+}
+
+/* A pass over all that match asks for no node by itself, and needs none. */
+void PassMap::make_room() {
+    if (room_ || !remembers_)
+        return;
+    room_ = true;
+    words_.assign(word_count(), Word{});
+    touches_.assign(pages_, 0);
 }
 
 /* Latches a directory page. False: there is none (yet). How long the index is, is asked for only when it
@@ -123,14 +133,22 @@ bool PassMap::open(uint32_t number, PageRef *page, DirectoryView *view) {
 bool PassMap::find_out(NodeId id) {
     if (id < shape_.per_page)
         return false;
+    make_room();
     const uint32_t number = (id - shape_.per_page) / span_;
-    if (number < touches_.size() && (filter_.rows == nullptr || ++touches_[number] == kTouches)) {
-        PageBits bits;
-        evaluate(number, true, 0, &bits);
-        keep(number, bits);
-        const uint32_t entry = id - first_of(number);
-        return (bits.pass[entry / 64] >> (entry % 64) & 1) != 0;
-    }
+    if (number >= touches_.size() || (filter_.rows != nullptr && ++touches_[number] != kTouches))
+        return test_alone(id);
+    PageBits bits;
+    evaluate(number, true, 0, &bits);
+    keep(number, bits);
+    const uint32_t entry = id - first_of(number);
+    return (bits.pass[entry / 64] >> (entry % 64) & 1) != 0;
+}
+
+bool PassMap::test_alone(NodeId id) {
+    if (id < shape_.per_page)
+        return false;
+    make_room();
+    const uint32_t number = (id - shape_.per_page) / span_;
     PageRef page;
     DirectoryView view;
     bool pass = false;
@@ -258,8 +276,6 @@ PassMap::Estimate PassMap::sample(uint32_t wanted) {
             static_cast<uint32_t>((uint64_t{i} * 2 + 1) * pages_ / (uint64_t{n} * 2));
         PageBits bits;
         evaluate(number, false, 0, &bits);
-        if (number < touches_.size() && filter_.rows == nullptr)
-            keep(number, bits);
         sum.nodes += bits.page.live;
         for (uint32_t word = 0; word * 64 < span_; word++)
             sum.matching += std::popcount(bits.pass[word]);
@@ -269,13 +285,23 @@ PassMap::Estimate PassMap::sample(uint32_t wanted) {
         sum.nodes *= static_cast<double>(pages_) / n;
         sum.matching *= static_cast<double>(pages_) / n;
     }
-    /* How many the set has is known; which of them meet the conditions as well is not. */
-    if (filter_.rows != nullptr && sum.nodes > 0) {
-        const double rows = std::min(filter_.rows->size(kRowsPerLossyBlock), sum.nodes);
-        sum.matching *= rows / sum.nodes;
-        sum.counted = false;
-    }
+    narrow_to_rows(&sum);
     return sum;
+}
+
+PassMap::Estimate PassMap::of_nodes(double nodes) const {
+    Estimate all{.nodes = nodes, .matching = nodes, .counted = false};
+    narrow_to_rows(&all);
+    return all;
+}
+
+/* How many the set of rows has is known; which of them meet the conditions as well is not. */
+void PassMap::narrow_to_rows(Estimate *estimate) const {
+    if (filter_.rows == nullptr || estimate->nodes <= 0)
+        return;
+    const double rows = std::min(filter_.rows->size(kRowsPerLossyBlock), estimate->nodes);
+    estimate->matching *= rows / estimate->nodes;
+    estimate->counted = false;
 }
 
 }  // namespace hnsw::core

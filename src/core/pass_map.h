@@ -24,21 +24,27 @@ public:
         : store_(store), context_(context), words_(context.memory), touches_(context.memory) {}
 
     /* Forgets what is known and takes up a filter, whose parts outlive its use. Bits are kept if they
-     * fit in byte_budget; otherwise every lookup reads its directory page. */
-    void begin(const DirectoryShape &shape, const Filter &filter, size_t byte_budget);
+     * fit in byte_budget; otherwise every lookup reads its directory page. blocks: of the index, 0 if not
+     * known (to ask is a system call in the server). */
+    void begin(const DirectoryShape &shape, const Filter &filter, size_t byte_budget,
+               BlockNo blocks = 0);
 
     /* Whether rows of the node may meet the filter. No page is held by the caller: this may read
      * one. Ids that name no live record never pass. */
     bool passes(NodeId id) {
-        const size_t word = id / 64;
-        const uint64_t bit = uint64_t{1} << (id % 64);
-        if (word < words_.size() && (words_[word].known & bit) != 0)
-            return (words_[word].pass & bit) != 0;
-        return find_out(id);
+        bool pass = false;
+        return knows(id, &pass) ? pass : find_out(id);
+    }
+    /* The same, for who asks about a few nodes of many pages: tests no others. */
+    bool passes_alone(NodeId id) {
+        bool pass = false;
+        return knows(id, &pass) ? pass : test_alone(id);
     }
 
     /* Directory pages, numbered from 0 in the order of the index. */
     uint32_t pages() const { return pages_; }
+    /* Of the index, when its pages were numbered. */
+    BlockNo blocks() const { return blocks_; }
     /* A page as it was met. */
     struct Tested {
         uint64_t version = 0; /* page_version() */
@@ -59,6 +65,8 @@ public:
         bool counted = false; /* every page was read: these are no estimates */
     };
     Estimate sample(uint32_t pages);
+    /* The same of an index of so many nodes, for a filter without conditions: reads nothing. */
+    Estimate of_nodes(double nodes) const;
 
     size_t bytes() const { return words_.capacity() * sizeof(Word) + touches_.capacity(); }
 
@@ -76,11 +84,25 @@ private:
         Tested page;
     };
 
+    bool knows(NodeId id, bool *pass) const {
+        const size_t word = id / 64;
+        const uint64_t bit = uint64_t{1} << (id % 64);
+        if (word >= words_.size() || (words_[word].known & bit) == 0)
+            return false;
+        *pass = (words_[word].pass & bit) != 0;
+        return true;
+    }
     bool find_out(NodeId id);
+    bool test_alone(NodeId id);
+    void make_room();
+    void narrow_to_rows(Estimate *estimate) const;
     bool open(uint32_t number, PageRef *page, DirectoryView *view);
     void evaluate(uint32_t number, bool test_rows, uint64_t known, PageBits *out);
     void prefetch(uint32_t number);
     void keep(uint32_t number, const PageBits &bits);
+    size_t word_count() const {
+        return static_cast<size_t>(uint64_t{blocks_} * shape_.per_page / 64 + 1);
+    }
     BlockNo block_of(uint32_t number) const { return 1 + number * shape_.blocks; }
     NodeId first_of(uint32_t number) const { return block_of(number) * shape_.per_page; }
 
@@ -90,8 +112,10 @@ private:
     Filter filter_;
     uint32_t span_ = 1; /* ids per directory page */
     uint32_t pages_ = 0;
-    BlockNo blocks_ = 0;                /* of the index, at least */
-    std::pmr::vector<Word> words_;      /* by node id; empty when over budget */
+    BlockNo blocks_ = 0;     /* of the index, at least */
+    bool remembers_ = false; /* bits fit; there is room_ for them from the first one on */
+    bool room_ = false;
+    std::pmr::vector<Word> words_;      /* by node id */
     std::pmr::vector<uint8_t> touches_; /* entries asked for one by one, by page */
 };
 

@@ -92,14 +92,11 @@ void Scan::Impl::begin_filtered() {
     known = options.experience == nullptr ? Experience{} : *options.experience;
     memo_number = options.memo == nullptr ? 0 : options.memo->number;
     if (!options.keep_filter) {
-        map.begin(index.directory(), options.filter, options.memory_limit / kVisitedShare);
-        if (remembers())
-            estimate = {.nodes = options.memo->nodes,
-                        .matching = static_cast<double>(options.memo->ids.size()),
-                        .counted = options.memo->current};
-        else
-            estimate = map.sample(kFirstSample);
-        sampled = remembers() ? kSecondSample : kFirstSample;
+        const bool same_size = remembers() && options.memo->current;
+        map.begin(index.directory(), options.filter, options.memory_limit / kVisitedShare,
+                  same_size ? options.memo->blocks : 0);
+        if (!recall_sample())
+            take_sample(kFirstSample);
     }
     report.estimated = estimate.matching;
     way = Way::kMatching;
@@ -123,6 +120,45 @@ void Scan::Impl::begin_filtered() {
     } else {
         start_beam();
     }
+}
+
+/* Takes the estimate from what is remembered of the filter, or of the index. */
+bool Scan::Impl::recall_sample() {
+    if (remembers()) {
+        estimate = {.nodes = options.memo->nodes,
+                    .matching = static_cast<double>(options.memo->ids.size()),
+                    .counted = options.memo->current};
+        sampled = kSecondSample;
+        return true;
+    }
+    SampleMemo *sample = sample_memo();
+    if (sample == nullptr || sample->uses_left == 0 || sample->of_pages != map.pages())
+        return false;
+    sample->uses_left--;
+    sampled = sample->pages;
+    estimate = options.filter.conditions.empty()
+                   ? map.of_nodes(sample->nodes)
+                   : PassMap::Estimate{.nodes = sample->nodes, .matching = sample->matching};
+    return true;
+}
+
+void Scan::Impl::take_sample(uint32_t pages) {
+    estimate = map.sample(pages);
+    sampled = pages;
+    if (SampleMemo *sample = sample_memo())
+        *sample = {.nodes = estimate.nodes,
+                   .matching = estimate.matching,
+                   .pages = pages,
+                   .of_pages = map.pages(),
+                   .uses_left = SampleMemo::kUses};
+}
+
+/* Where the estimate of this filter is kept; null: nowhere. */
+SampleMemo *Scan::Impl::sample_memo() const {
+    if (has_memo())
+        return &options.memo->sample;
+    const bool of_index = options.filter.conditions.empty() && options.experience != nullptr;
+    return of_index ? &options.experience->sample : nullptr;
 }
 
 FilterFacts Scan::Impl::facts() const {
@@ -174,8 +210,10 @@ Scan::Impl::Counts Scan::Impl::count_in_hand(double limit, double wanted) {
             counts.untested++;
             continue;
         }
+        /* So few lie in as many directory pages. */
+        counts.matching +=
+            counts.nodes < kFewTested ? map.passes_alone(result.id) : map.passes(result.id);
         counts.nodes++;
-        counts.matching += map.passes(result.id);
         enough = counts.nodes >= kFewTested && counts.matching >= wanted &&
                  counts.matching >= kNearlyAll * counts.nodes;
     }
@@ -198,8 +236,7 @@ bool Scan::Impl::beam_goes_on() {
     const bool walks =
         choice.strategy == Strategy::kPenalised || choice.strategy == Strategy::kFilterFirst;
     if (walks && sampled < kSecondSample && !estimate.counted) {
-        estimate = map.sample(kSecondSample);
-        sampled = kSecondSample;
+        take_sample(kSecondSample);
         report.estimated = estimate.matching;
         choice = choose(facts());
     }

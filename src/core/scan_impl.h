@@ -101,6 +101,9 @@ struct Scan::Impl final : RecordSink, MatchSink {
     bool visit_match(NodeId id, const RecordView &record, float distance) override;
     bool confirm_match() override;
     void begin_filtered();
+    bool recall_sample();
+    void take_sample(uint32_t pages);
+    SampleMemo *sample_memo() const;
     FilterFacts facts() const;
     double known_pages() const;
     bool forced() const;

@@ -111,7 +111,7 @@ void Scan::Impl::refresh_memo() {
         }
         index.store().poll();
     }
-    memo.finish();
+    memo.finish(map.blocks());
 }
 
 /* The next nodes that pass, into `ids`: from position *at of those remembered, or from directory page
@@ -174,7 +174,7 @@ void Scan::Impl::start_matching() {
         }
     }
     if (has_memo() && !options.memo->complete)
-        options.memo->finish();
+        options.memo->finish(map.blocks());
     if (sorting) {
         move_to_sorter();
         sorter.sort();

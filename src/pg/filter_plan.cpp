@@ -1,6 +1,8 @@
 // From the chosen path to the plan node.
 #include "pg/filter_plan.h"
 
+#include <bit>
+
 #include "pg/am.h"
 #include "pg/filter_bounds.h"
 
@@ -16,7 +18,17 @@ Expr *first_or_null(const List *list) {
     return list != NIL ? static_cast<Expr *>(linitial(list)) : nullptr;
 }
 
-Float *float_node(double value) { return makeFloat(psprintf("%.17g", value)); }
+// A number in a list of integers: a Float node is text, which every execution would have to parse.
+List *append_number(List *list, double value) {
+    const auto bits = std::bit_cast<uint64_t>(value);
+    return lappend_int(lappend_int(list, static_cast<int>(bits >> 32)), static_cast<int>(bits));
+}
+double number_at(const List *list, int place) {
+    const auto half = [&](int at) {
+        return uint64_t{static_cast<uint32_t>(list_nth_int(list, at))};
+    };
+    return std::bit_cast<double>(half(2 * place) << 32 | half(2 * place + 1));
+}
 
 // A copy of an index clause with the column replaced by what scan keys are built from.
 Node *with_index_column(Node *clause, int column) {
@@ -118,11 +130,13 @@ void put_filter_plan(CustomScan *scan, const FilterPlan &facts) {
         bounds = lappend_int(bounds, bound->single);
         bounds = lappend_int(bounds, bound->only_there);
     }
-    scan->custom_private = list_make4(
-        list_make1_oid(facts.index),
-        list_make5(float_node(facts.tuples), float_node(facts.matching), float_node(facts.passing),
-                   float_node(facts.condition_matching), float_node(facts.bitmap_matching)),
-        list_make2_int(static_cast<int>(facts.extra_rows), facts.all_rows), bounds);
+    List *numbers = NIL;
+    for (const double number : {facts.tuples, facts.matching, facts.passing,
+                                facts.condition_matching, facts.bitmap_matching})
+        numbers = append_number(numbers, number);
+    scan->custom_private =
+        list_make4(list_make1_oid(facts.index), numbers,
+                   list_make2_int(static_cast<int>(facts.extra_rows), facts.all_rows), bounds);
     List *exprs = list_make4(facts.conditions, facts.order_by, facts.conditions_original,
                              facts.order_by_original);
     exprs = lappend(exprs, one_or_none(facts.limit));
@@ -133,11 +147,11 @@ FilterPlan get_filter_plan(const CustomScan *scan) {
     FilterPlan facts;
     facts.index = linitial_oid(static_cast<List *>(linitial(scan->custom_private)));
     auto *numbers = static_cast<List *>(lsecond(scan->custom_private));
-    facts.tuples = floatVal(linitial(numbers));
-    facts.matching = floatVal(lsecond(numbers));
-    facts.passing = floatVal(lthird(numbers));
-    facts.condition_matching = floatVal(lfourth(numbers));
-    facts.bitmap_matching = floatVal(list_nth(numbers, 4));
+    facts.tuples = number_at(numbers, 0);
+    facts.matching = number_at(numbers, 1);
+    facts.passing = number_at(numbers, 2);
+    facts.condition_matching = number_at(numbers, 3);
+    facts.bitmap_matching = number_at(numbers, 4);
     auto *flags = static_cast<List *>(lthird(scan->custom_private));
     facts.extra_rows = static_cast<uint32_t>(linitial_int(flags));
     facts.all_rows = lsecond_int(flags) != 0;

@@ -1,6 +1,10 @@
 /* The choice of a strategy: its table, what it makes of nodes seen, what it learns from walks. */
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <random>
+
 #include "core/chooser.h"
 
 namespace hnsw::core::testing {
@@ -124,6 +128,36 @@ TEST(Chooser, WidthFollowsTheShare) {
     EXPECT_GT(beam_for(0.05).passing, 20u);
     EXPECT_EQ(beam_for(0.05).passing, beam_for(0.01).passing);
     EXPECT_LT(beam_for(0.05).width, beam_for(0.05).matches / 0.05 / facts.index.cover);
+}
+
+TEST(Chooser, TakesTheCheapest) {
+    std::mt19937_64 rng(4);
+    auto any = [&rng](double most) { return most * static_cast<double>(rng() % 1001) / 1000; };
+    uint32_t exact = 0;
+    for (int i = 0; i < 3000; i++) {
+        FilterFacts facts;
+        facts.nodes = 1 + any(300e3);
+        facts.matching = facts.nodes * std::pow(any(1), 4);
+        facts.seen = any(200);
+        facts.matched = any(facts.seen);
+        facts.reads = any(facts.seen);
+        facts.ef_search = 10 + static_cast<uint32_t>(any(200));
+        facts.ef = static_cast<uint32_t>(facts.ef_search * (1 + any(1)));
+        facts.k = 1 + static_cast<uint32_t>(any(100));
+        facts.dim = 16 + static_cast<uint32_t>(any(1500));
+        facts.directory_pages = 1 + static_cast<uint32_t>(facts.nodes / 500);
+        facts.known_pages = i % 3 == 0 ? facts.directory_pages : 0;
+        const Choice chosen = choose(facts);
+        double least = plan(Strategy::kPreFilter, facts).expected_cost;
+        for (Strategy other : {Strategy::kExact, Strategy::kPenalised, Strategy::kFilterFirst})
+            if (other != Strategy::kFilterFirst || facts.matching >= kConnectedShare * facts.nodes)
+                least = std::min(least, plan(other, facts).expected_cost);
+        EXPECT_EQ(chosen.expected_cost, least);
+        EXPECT_EQ(chosen.expected_cost, plan(chosen.strategy, facts).expected_cost);
+        exact += chosen.strategy == Strategy::kExact;
+    }
+    EXPECT_GT(exact, 300u);
+    EXPECT_LT(exact, 2700u);
 }
 
 /* Walks that have turned out dearer than their models on this index are not begun again. */

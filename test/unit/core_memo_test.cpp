@@ -123,6 +123,62 @@ TEST(MatchMemo, IsMended) {
     EXPECT_EQ(memo.ids.size(), nodes - 1);
 }
 
+/* Searches that go on asking with the same filter, or sets of rows of the same index, take a sample of the
+ * directory now and then. */
+TEST(SampleMemo, SparesSamples) {
+    FilteredIndex shared(Metric::kL2);
+    TestIndex &index = shared.index;
+    VectorSorter sorter;
+    MatchMemo memo(&index.memory);
+    Experience experience;
+    Condition condition{.low = 0, .high = 2000};
+    TidSet tids(&index.memory);
+    tids.begin(0, TidSet::kNoLimit);
+    for (uint64_t row = 0; row < shared.vectors.size(); row++)
+        if (row % 4 != 0)
+            tids.add(tid_of(row));
+    auto estimated = [&](bool with_tids) {
+        Scan scan(*index.index, index.context, sorter);
+        ScanOptions options{.ef = 10};
+        if (with_tids)
+            options.filter.rows = &tids;
+        else
+            options.filter.conditions = {&condition, 1};
+        options.memo = with_tids ? nullptr : &memo;
+        options.experience = &experience;
+        options.wanted = 1;
+        scan.begin(shared.queries[1].data(), options);
+        ScanRow row;
+        EXPECT_TRUE(scan.next(&row));
+        EXPECT_EQ(scan.report().choice.strategy, Strategy::kPreFilter);
+        return scan.report().estimated;
+    };
+    for (bool with_tids : {false, true}) {
+        SampleMemo &sample = with_tids ? experience.sample : memo.sample;
+        EXPECT_EQ(sample.uses_left, 0u);
+        const double first = estimated(with_tids);
+        EXPECT_NEAR(first, with_tids ? 1875 : 2001, 100);
+        /* Every scan goes by it until it has been used so often. */
+        for (uint32_t left = SampleMemo::kUses; left > 0; left--) {
+            EXPECT_EQ(sample.uses_left, left);
+            EXPECT_EQ(estimated(with_tids), first);
+        }
+        EXPECT_EQ(sample.uses_left, 0u);
+        sample.nodes = sample.matching = 99;
+        EXPECT_EQ(estimated(with_tids), first);
+        EXPECT_EQ(sample.uses_left, SampleMemo::kUses);
+    }
+    /* Another filter has a sample of its own, and so has an index that has grown. */
+    memo.reset();
+    condition.high = 1500;
+    EXPECT_NEAR(estimated(false), 1501, 100);
+    Inserter inserter(*index.index, index.context, 64);
+    uint64_t next = 20000;
+    for (const auto &vector : clustered(2000, 24, 12, 9))
+        inserter.insert(vector.data(), tid_of(next++), {.key = {1}});
+    EXPECT_NEAR(estimated(false), 3501, 300);
+}
+
 /* A memo filled when there was nothing yet knows how many nodes there are once there are some. */
 TEST(MatchMemo, OfAnEmptyIndexIsMended) {
     TestIndex index({.dim = 12, .attributes = 1});

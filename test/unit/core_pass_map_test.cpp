@@ -58,20 +58,33 @@ TEST(PassMap, AgreesWithConditionsRowByRow) {
                     for (uint32_t i = 0; i < kRows; i++)
                         if (filter.met_by(tid_of(i), rows[i]))
                             expected.insert(i);
-                    Rows by_page, by_lookup;
+                    Rows by_page, by_lookup, alone;
                     map.begin(index.index->directory(), filter, budget);
                     std::pmr::vector<NodeId> ids;
                     const NodeId end =
                         index.store.size() * index.index->layouts().base.per_page + 100;
+                    auto row_at = [&](NodeId id) {
+                        return row_of(
+                            read_entry(index.store, index.index->directory(), id).tid.tid());
+                    };
                     for (NodeId id = 0; id < end; id++)
+                        if (map.passes_alone(id))
+                            alone.insert(row_at(id));
+                    map.begin(index.index->directory(), filter, budget, index.store.size());
+                    for (NodeId id = 0; id < end; id++) {
+                        /* Whatever is tested alone agrees with its page, tested before or after. */
+                        const bool first_alone = id % 5 == 0 && map.passes_alone(id);
                         if (map.passes(id))
-                            by_lookup.insert(row_of(
-                                read_entry(index.store, index.index->directory(), id).tid.tid()));
+                            by_lookup.insert(row_at(id));
+                        if (id % 5 == 0) {
+                            EXPECT_EQ(map.passes(id), first_alone);
+                        }
+                    }
                     for (uint32_t page = 0; page < map.pages(); page++)
                         map.matching_of(page, 0, ids);
                     for (NodeId id : ids)
-                        by_page.insert(row_of(
-                            read_entry(index.store, index.index->directory(), id).tid.tid()));
+                        by_page.insert(row_at(id));
+                    EXPECT_EQ(alone, expected) << first << " " << second << " " << with_tids;
                     EXPECT_EQ(by_page, expected) << first << " " << second << " " << with_tids;
                     EXPECT_EQ(by_lookup, expected) << first << " " << second << " " << with_tids;
                     const PassMap::Estimate estimate = map.sample(map.pages());
@@ -84,6 +97,8 @@ TEST(PassMap, AgreesWithConditionsRowByRow) {
                         meeting += without.met_by(tid_of(i), rows[i]);
                     EXPECT_DOUBLE_EQ(estimate.matching,
                                      meeting * (with_tids ? tids.size(0) / kRows : 1));
+                    EXPECT_DOUBLE_EQ(map.of_nodes(kRows).matching,
+                                     with_tids ? tids.size(0) : kRows);
                 }
 }
 
