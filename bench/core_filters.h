@@ -95,8 +95,11 @@ inline void run_filtered(FilterBench &bench, core::Scan &scan, core::Stats &stat
             give();
         const size_t r = row_of(row.tid);
         cell.pulled++;
-        if (key[r] >= matching)
+        if (key[r] >= matching) {
+            if (options.strategy == core::Strategy::kPostFilter)
+                scan.fail_last();
             continue;
+        }
         waiting.push_back(distance(bench.metric, query, bench.base.row(r), bench.base.dim));
         std::push_heap(waiting.begin(), waiting.end(), std::greater<>{});
     }

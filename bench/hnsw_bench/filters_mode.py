@@ -22,7 +22,7 @@ QUICK_QUERIES = 40
 # long as auto one may take in its first queries to be asked more.
 BUDGET, QUICK_BUDGET = 2, 0.5
 HOPELESS = 6
-PEER_EFS = (40, 100, 200, 400)
+PEER_EFS = (40, 60, 100, 150, 200, 300, 400)
 # A condition is answered by the hnsw index itself, or by B-trees beside it.
 COLUMNS, BITMAP = "columns", "bitmap"
 TABLES = {COLUMNS: "items", BITMAP: "items_bitmap"}
@@ -69,6 +69,11 @@ class Measured:
     short: int
     wrong: int
     chose: str = ""
+
+    @property
+    def shown_recall(self):
+        """The recall, at most what so few queries can show: half a row missing in all of them."""
+        return min(self.recall, 1 - 0.5 / (K * self.queries))
 
 
 class Workload:

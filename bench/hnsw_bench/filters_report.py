@@ -50,7 +50,7 @@ class Line:
     def peer(self):
         """Seconds of the peer's index for our recall, or for its best if it does not get there."""
         others = {AUTO, *FORCED, SORT, PEER_PLAN, PEER_SORT}
-        points = [(m.recall, m.seconds) for m in self.sides.values() if m.side not in others]
+        points = [(m.shown_recall, m.seconds) for m in self.sides.values() if m.side not in others]
         if not points:
             return None
         return recall.cost_at(points, min(self.auto.recall, max(r for r, _ in points)))

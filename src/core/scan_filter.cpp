@@ -44,10 +44,7 @@ constexpr double kProbeOfExact = 0.06;
  * to find: what passes is not all beyond. */
 constexpr double kReached = 0.5;
 
-/* How a beam with too few matching nodes grows, at least, and at most: more if more than chance says how
- * many of the nodes near the query match. */
-constexpr double kLeastGrowth = 1.25;
-constexpr double kMostGrowth = 2;
+/* More than kMostGrowth, if more than chance says how many of the nodes near the query match. */
 constexpr double kMostKnownGrowth = 16;
 
 /* A penalised walk that has cost so many times what was expected of a filter independent of the query,
