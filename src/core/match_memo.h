@@ -1,8 +1,8 @@
 /*
- * What the pass over matching nodes (or else a sample) has found out about a filter, kept from scan to scan by whoever can
- * tell that it is about the same index and filter (pg/filter_memo.h).  A scan reads and fills it.  What
- * has changed since, the versions of the directory's pages tell: a page that has the version it was
- * tested at need not be tested again.
+ * What the pass over matching nodes has found out about a filter, or else a sample, kept from scan to scan
+ * by whoever can tell that it is about the same index and filter (pg/filter_memo.h).  A scan reads and fills
+ * it.  What has changed since the pass, the versions of the directory's pages tell: a page that has the
+ * version it was tested at need not be tested again.
  */
 #pragma once
 

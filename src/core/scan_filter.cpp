@@ -92,7 +92,7 @@ void Scan::Impl::begin_filtered() {
         const bool same_size = remembers() && options.memo->current;
         map.begin(index.directory(), options.filter, options.memory_limit / kVisitedShare,
                   same_size ? options.memo->blocks : 0);
-        if (!recall_sample())
+        if (!reuse_sample())
             take_sample(kFirstSample);
     }
     report.estimated = estimate.matching;
@@ -120,7 +120,7 @@ void Scan::Impl::begin_filtered() {
 }
 
 /* Takes the estimate from what is remembered of the filter, or of the index. */
-bool Scan::Impl::recall_sample() {
+bool Scan::Impl::reuse_sample() {
     if (remembers()) {
         estimate = {.nodes = options.memo->nodes,
                     .matching = static_cast<double>(options.memo->ids.size()),
@@ -195,6 +195,11 @@ void Scan::Impl::start_beam() {
     target = report.choice.matches;
 }
 
+/* Whether a node passes. Of the first few to be `tested` each lies in a directory page of its own. */
+bool Scan::Impl::passes(NodeId id, double tested) {
+    return tested < kFewTested ? map.passes_alone(id) : map.passes(id);
+}
+
 /* Counts the nodes in hand within a limit, the nearest ones (more or less: they are a heap) first. Where
  * nearly all of them match, it ends with the one that makes them `wanted`. */
 Scan::Impl::Counts Scan::Impl::count_in_hand(double limit, double wanted) {
@@ -207,9 +212,7 @@ Scan::Impl::Counts Scan::Impl::count_in_hand(double limit, double wanted) {
             counts.untested++;
             continue;
         }
-        /* So few lie in as many directory pages. */
-        counts.matching +=
-            counts.nodes < kFewTested ? map.passes_alone(result.id) : map.passes(result.id);
+        counts.matching += passes(result.id, counts.nodes);
         counts.nodes++;
         enough = counts.nodes >= kFewTested && counts.matching >= wanted &&
                  counts.matching >= kNearlyAll * counts.nodes;
@@ -569,7 +572,7 @@ bool Scan::Impl::has_matching_row(const Result &result) {
 bool Scan::Impl::may_leave(const Result &result) {
     if (way != Way::kBeam)
         return true;
-    const bool pass = map.passes(result.id);
+    const bool pass = passes(result.id, gone.nodes);
     gone.nodes++;
     gone.matching += pass;
     gone_near += pass && result.bound <= near_horizon;

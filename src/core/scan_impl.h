@@ -106,7 +106,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     bool visit_match(NodeId id, const RecordView &record, float distance) override;
     bool confirm_match() override;
     void begin_filtered();
-    bool recall_sample();
+    bool reuse_sample();
     void take_sample(uint32_t pages);
     SampleMemo *sample_memo() const;
     FilterFacts facts() const;
@@ -114,6 +114,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     bool forced() const;
     bool more_of_filtered();
     void start_beam();
+    bool passes(NodeId id, double tested);
     Counts count_in_hand(double limit, double wanted);
     void count_near();
     bool beam_goes_on();
