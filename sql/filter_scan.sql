@@ -122,3 +122,29 @@ RESET hnsw.filter_strategy;
 SELECT plan(replace(top('mid = 5'), 'id, ', 'f.*, '), 'COSTS OFF, VERBOSE, FORMAT JSON');
 DROP TABLE f;
 DROP FUNCTION compare, top, plan;
+
+-- Versions that only a chain of HOT updates leads to are returned as they are.
+CREATE TABLE versions (id int, e vector(3), a int, b int, note int) WITH (fillfactor = 30);
+INSERT INTO versions SELECT i, ARRAY[i % 10, i / 10 % 10, i / 100]::vector, i % 4, i % 5, 0 FROM generate_series(1, 600) i;
+CREATE INDEX ON versions USING hnsw (e vector_l2_ops, a);
+CREATE INDEX ON versions (b);
+ANALYZE versions;
+BEGIN;
+UPDATE versions SET note = 1 WHERE id % 3 > 0;
+UPDATE versions SET note = note + 1 WHERE id % 3 = 2;
+SELECT pg_stat_get_xact_tuples_hot_updated('versions'::regclass);
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_sort = off;
+CREATE FUNCTION right_notes(condition text) RETURNS TABLE (strategy text, returned bigint, wrong bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    FOREACH strategy IN ARRAY ARRAY['exact', 'pre_filter', 'filter_first', 'post_filter', 'auto'] LOOP
+        PERFORM set_config('hnsw.filter_strategy', strategy, true);
+        EXECUTE format('SELECT count(*), count(*) FILTER (WHERE note <> id %% 3 OR note IS NULL)
+            FROM (SELECT id, note FROM versions WHERE %s ORDER BY e <-> ''[4,5,3]'' LIMIT 40) rows', condition) INTO returned, wrong;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+SELECT condition, n.* FROM unnest(ARRAY['a = 1', 'b = 2', 'a = 1 AND b = 2', 'note >= 0']) condition, right_notes(condition) n;
+COMMIT;
+DROP TABLE versions;
+DROP FUNCTION right_notes;

@@ -62,6 +62,10 @@ size_t peek_scan(IndexScanDesc scan, std::span<core::HeapTid> out);
 // The row last returned does not pass: rows to come are searched for the wider the more of them fail.
 void fail_last_row(IndexScanDesc scan);
 
+// Fetches the row version at `row`, which the scan has led to before, into `slot`, if that can be done
+// faster than by table_tuple_fetch_row_version(). False: it can not.
+bool fetch_returned_row(IndexScanDesc scan, const core::HeapTid &row, TupleTableSlot *slot);
+
 // What a scan has done since it began (counters) and since its last amrescan (report). Null before
 // its first row was asked for.
 struct ScanFacts {

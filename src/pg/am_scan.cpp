@@ -254,6 +254,11 @@ size_t peek_scan(IndexScanDesc scan, std::span<core::HeapTid> out) {
 
 void fail_last_row(IndexScanDesc scan) { opaque_of(scan).state->scan.fail_last(); }
 
+bool fetch_returned_row(IndexScanDesc scan, const core::HeapTid &row, TupleTableSlot *slot) {
+    return opaque_of(scan).state->prefetch.fetch_again(scan->xs_heapfetch, row, scan->xs_snapshot,
+                                                       slot);
+}
+
 ScanFacts scan_facts(IndexScanDesc scan) {
     const ScanOpaque &opaque = opaque_of(scan);
     if (opaque.state == nullptr)

@@ -152,7 +152,8 @@ void collect_tids(FilterScanState *state, HeapPrefetch *prefetch,
 
 // Every row the bitmap names, in order of the heap.
 void collect_bitmap(FilterScanState *state) {
-    HeapPrefetch prefetch(state->index, state->css.ss.ss_currentRelation);
+    HeapPrefetch &prefetch =
+        state->work->prefetch.emplace(state->index, state->css.ss.ss_currentRelation);
     core::HeapTid batch[kBatch];
     size_t count = 0;
     auto add = [&](BlockNumber block, OffsetNumber offset) {
@@ -177,6 +178,7 @@ void collect_bitmap(FilterScanState *state) {
 }
 
 void collect_table(FilterScanState *state) {
+    state->work->prefetch.reset();
     ScanState *ss = &state->css.ss;
     TableScanDesc scan =
         table_beginscan(ss->ss_currentRelation, ss->ps.state->es_snapshot, 0, nullptr);
@@ -438,10 +440,24 @@ bool next_of_index(FilterScanState *state, RankedRow *row) {
     }
 }
 
+// Brings a row that was considered before into the scan's slot again. False: it is gone.
+bool fetch_again(FilterScanState *state, const core::HeapTid &row) {
+    ScanState *ss = &state->css.ss;
+    Snapshot snapshot = ss->ps.state->es_snapshot;
+    TupleTableSlot *slot = ss->ss_ScanTupleSlot;
+    std::optional<HeapPrefetch> &prefetch = state->work->prefetch;
+    if (state->source == Source::kIndex
+            ? fetch_returned_row(state->scan, row, slot)
+            : prefetch && prefetch->fetch_again(state->heap_fetcher, row, snapshot, slot))
+        return true;
+    ItemPointerData tid;
+    ItemPointerSet(&tid, row.block, row.offset);
+    return table_tuple_fetch_row_version(ss->ss_currentRelation, &tid, snapshot, slot);
+}
+
 }  // namespace
 
 TupleTableSlot *next_filtered_row(FilterScanState *state) {
-    ScanState *ss = &state->css.ss;
     if (state->source == Source::kNotChosen)
         start(state);
     RankedRow row;
@@ -452,11 +468,8 @@ TupleTableSlot *next_filtered_row(FilterScanState *state) {
             return nullptr;
         if (state->may_change_mind)
             state->work->returned.push_back(row.tid.key());
-        ItemPointerData tid;
-        ItemPointerSet(&tid, row.tid.block, row.tid.offset);
-        if (table_tuple_fetch_row_version(ss->ss_currentRelation, &tid, ss->ps.state->es_snapshot,
-                                          ss->ss_ScanTupleSlot))
-            return ss->ss_ScanTupleSlot;
+        if (fetch_again(state, row.tid))
+            return state->css.ss.ss_ScanTupleSlot;
     }
 }
 

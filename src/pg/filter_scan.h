@@ -10,11 +10,14 @@
 // beyond that are served all the same.
 #pragma once
 
+#include <optional>
+
 #include "core/chooser.h"
 #include "core/filter.h"
 #include "pg/am.h"
 #include "pg/filter_plan.h"
 #include "pg/filter_rows.h"
+#include "pg/heap_prefetch.h"
 
 namespace hnsw::pg {
 
@@ -49,7 +52,8 @@ struct FilterWork {
     NearestK nearest;
     // Places of the rows returned while another source may still take over.
     std::pmr::vector<uint64_t> returned;
-    core::TidSet rows;  // of the bitmap
+    core::TidSet rows;                     // of the bitmap
+    std::optional<HeapPrefetch> prefetch;  // of the rows read in order of the heap; none: of no use
 };
 
 struct FilterScanState {

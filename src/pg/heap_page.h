@@ -21,4 +21,11 @@ inline uint16_t row_start(Page page, OffsetNumber row) {
     return at < BLCKSZ ? static_cast<uint16_t>(at) : 0;
 }
 
+// Where it ends, likewise.
+inline uint16_t row_end(Page page, OffsetNumber row) {
+    ItemId item = PageGetItemId(page, row);
+    const unsigned at = ItemIdGetOffset(item) + ItemIdGetLength(item);
+    return at <= BLCKSZ ? static_cast<uint16_t>(at) : 0;
+}
+
 }  // namespace hnsw::pg

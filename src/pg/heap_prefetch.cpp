@@ -55,22 +55,36 @@ HeapPrefetch::HeapPrefetch(Relation index, Relation heap)
     hinted_ = hints_pay(blocks_);
 }
 
-void HeapPrefetch::pin_page(IndexFetchTableData *fetch, const core::HeapTid &row) {
+bool HeapPrefetch::pin_page(IndexFetchTableData *fetch, const core::HeapTid &row) {
     if (!hinted_ || fetch == nullptr)
-        return;
+        return false;
     Buffer &pinned = reinterpret_cast<IndexFetchHeapData *>(fetch)->xs_cbuf;
     if (pinned != InvalidBuffer && BufferGetBlockNumber(pinned) == row.block)
-        return;
+        return true;
     const Buffer seen = BufferHints::of(index_).of_table(row.block);
     if (!pin_where_seen(heap_, MAIN_FORKNUM, row.block, seen)) {
         BufferHints::of(index_).of_table(row.block) = InvalidBuffer;
-        return;
+        return false;
     }
     if (pinned != InvalidBuffer)
         ReleaseBuffer(pinned);
     pinned = seen;
     // As the fetch does with a page that it pins itself.
     heap_page_prune_opt(heap_, pinned);
+    return true;
+}
+
+bool HeapPrefetch::fetch_again(IndexFetchTableData *fetch, const core::HeapTid &row,
+                               Snapshot snapshot, TupleTableSlot *slot) {
+    if (!pin_page(fetch, row))
+        return false;
+    ItemPointerData tid;
+    ItemPointerSet(&tid, row.block, row.offset);
+    bool again = false;
+    bool all_dead = false;
+    // A version in the middle of a HOT chain is not found this way.
+    return table_index_fetch_tuple(fetch, &tid, snapshot, slot, &again, &all_dead) &&
+           ItemPointerEquals(&tid, &slot->tts_tid);
 }
 
 void HeapPrefetch::look_ahead(std::span<const core::HeapTid> rows) {
@@ -109,6 +123,10 @@ void HeapPrefetch::ask_for_tuple(const Row &row) {
     Page page = BufferGetPage(row.buffer);
     const unsigned start = row_start(page, row.tid.offset);
     core::prefetch_lines(page + start, std::min<size_t>(kTupleBytes, BLCKSZ - start));
+    // Conditions are often on columns behind the vector.
+    const unsigned end = row_end(page, row.tid.offset);
+    if (end > start + kTupleBytes)
+        __builtin_prefetch(page + end - 1);
 }
 
 void HeapPrefetch::ask_for_vector(const Row &row) {

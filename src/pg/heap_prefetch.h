@@ -21,9 +21,13 @@ public:
 
     // Reading ahead is off (effective_io_concurrency), or the table is not a heap in shared buffers.
     bool idle() const { return idle_; }
-    // For the row returned now: pins its page for the executor's fetch, if it is where it was. `fetch`
-    // is the scan's own.
-    void pin_page(IndexFetchTableData *fetch, const core::HeapTid &row);
+    // For the row returned now: pins its page for the executor's fetch, if it is where it was: whether it
+    // is. `fetch` is the scan's own.
+    bool pin_page(IndexFetchTableData *fetch, const core::HeapTid &row);
+    // Fetches the very row version that the scan has fetched before, if its page is where it was and it is
+    // where an index entry may lead. False: it must be asked for in the ordinary way.
+    bool fetch_again(IndexFetchTableData *fetch, const core::HeapTid &row, Snapshot snapshot,
+                     TupleTableSlot *slot);
     // The rows after the one returned now, the next first; at most kAhead.
     void look_ahead(std::span<const core::HeapTid> rows);
 
