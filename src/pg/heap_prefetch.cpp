@@ -52,7 +52,7 @@ HeapPrefetch::HeapPrefetch(Relation index, Relation heap)
             RelationUsesLocalBuffers(heap) ||
             get_tablespace_io_concurrency(heap->rd_rel->reltablespace) == 0),
       blocks_(idle_ ? 0 : RelationGetNumberOfBlocks(heap)) {
-    hinted_ = hints_pay(blocks_);
+    hinted_ = !idle_ && hints_pay(blocks_);
 }
 
 bool HeapPrefetch::pin_page(IndexFetchTableData *fetch, const core::HeapTid &row) {

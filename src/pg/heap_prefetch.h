@@ -45,7 +45,7 @@ private:
     Relation heap_;
     AttrNumber vector_;  // its column; 0: an expression, or one was found in its row
     bool idle_;
-    bool hinted_;
+    bool hinted_;         // then the table is a heap
     BlockNumber blocks_;  // of the table, when the scan began: more would raise an error
     Row known_[kAhead];
 };
