@@ -179,6 +179,41 @@ TEST(SampleMemo, SparesSamples) {
     EXPECT_NEAR(estimated(false), 3501, 300);
 }
 
+/* Whatever has become of an index since its sample was taken, a search finds all that matches. */
+TEST(SampleMemo, LosesNothingWhenStale) {
+    FilteredIndex shared(Metric::kL2);
+    TestIndex &index = shared.index;
+    VectorSorter sorter;
+    MatchMemo memo(&index.memory);
+    for (uint64_t high : {3, 60, 1200})
+        for (double matching : {0.0, 10.0, 2400.0, 1e9}) {
+            Condition condition{.low = 0, .high = high};
+            memo.reset();
+            Scan scan(*index.index, index.context, sorter);
+            ScanOptions options{.ef = 10};
+            options.filter.conditions = {&condition, 1};
+            options.memo = &memo;
+            options.wanted = 10;
+            scan.begin(shared.queries[0].data(), options);
+            SampleMemo stale = memo.sample;
+            EXPECT_EQ(stale.uses_left, SampleMemo::kUses);
+            stale.matching = matching;
+            stale.uses_left = 1;
+            memo.reset();
+            memo.sample = stale;
+            scan.begin(shared.queries[1].data(), options);
+            EXPECT_EQ(scan.report().estimated, matching);
+            EXPECT_EQ(memo.sample.uses_left, 0u);
+            Rows found;
+            ScanRow row;
+            while (scan.next(&row)) {
+                EXPECT_TRUE(found.insert(row_of(row.tid)).second);
+                EXPECT_LE(row_of(row.tid) * 7919 % shared.vectors.size(), high);
+            }
+            EXPECT_EQ(found.size(), high + 1) << high << " " << matching;
+        }
+}
+
 /* A memo filled when there was nothing yet knows how many nodes there are once there are some. */
 TEST(MatchMemo, OfAnEmptyIndexIsMended) {
     TestIndex index({.dim = 12, .attributes = 1});
