@@ -399,7 +399,9 @@ void compare(const Options &options, const Vectors &vectors) {
     std::vector<size_t> order(sides.size());
     std::iota(order.begin(), order.end(), 0);
     for (size_t begin = 0; begin < queries; begin += kTurn) {
-        std::shuffle(order.begin(), order.end(), random);
+        // The others are judged by what the first has taken.
+        if (begin > 0)
+            std::shuffle(order.begin(), order.end(), random);
         for (size_t i : order)
             for (size_t q = begin; q < std::min(begin + kTurn, queries); ++q)
                 if (i == 0 || sides[i].goes_on(sides[0], options))
