@@ -73,10 +73,10 @@ constexpr size_t kEnoughQueries = 60;
 // The first executions of a prepared statement are planned one by one. What takes that long need not
 // be repeated: planning does not matter there.
 constexpr size_t kWarmUp = 6;
+constexpr double kWarmUpSeconds = 0.5;
 // A query that comes after another side's finds the processor's caches taken, which is a large part of
 // a short one: of so many in a row most do not.
 constexpr size_t kTurn = 8;
-constexpr double kWarmUpSeconds = 0.5;
 
 Options parse(int argc, char **argv) {
     Options options;

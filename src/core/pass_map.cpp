@@ -98,16 +98,14 @@ void PassMap::begin(const DirectoryShape &shape, const Filter &filter, size_t by
     blocks_ = blocks != 0 ? blocks : store_.size();
     pages_ = blocks_ <= 1 ? 0 : (blocks_ - 2) / shape.blocks + 1;
     remembers_ = word_count() * sizeof(Word) + pages_ <= byte_budget;
-    room_ = false;
     words_.clear();
     touches_.clear();
 }
 
 /* A pass over all that match asks for no node by itself, and needs none. */
 void PassMap::make_room() {
-    if (room_ || !remembers_)
+    if (!remembers_ || !words_.empty())
         return;
-    room_ = true;
     words_.assign(word_count(), Word{});
     touches_.assign(pages_, 0);
 }
@@ -134,7 +132,7 @@ bool PassMap::find_out(NodeId id) {
     if (id < shape_.per_page)
         return false;
     make_room();
-    const uint32_t number = (id - shape_.per_page) / span_;
+    const uint32_t number = page_of(id);
     if (number >= touches_.size() || (filter_.rows != nullptr && ++touches_[number] != kTouches))
         return test_alone(id);
     PageBits bits;
@@ -148,7 +146,7 @@ bool PassMap::test_alone(NodeId id) {
     if (id < shape_.per_page)
         return false;
     make_room();
-    const uint32_t number = (id - shape_.per_page) / span_;
+    const uint32_t number = page_of(id);
     PageRef page;
     DirectoryView view;
     bool pass = false;

@@ -104,6 +104,7 @@ private:
         return static_cast<size_t>(uint64_t{blocks_} * shape_.per_page / 64 + 1);
     }
     BlockNo block_of(uint32_t number) const { return 1 + number * shape_.blocks; }
+    uint32_t page_of(NodeId id) const { return (id - shape_.per_page) / span_; }
     NodeId first_of(uint32_t number) const { return block_of(number) * shape_.per_page; }
 
     PageStore &store_;
@@ -112,10 +113,9 @@ private:
     Filter filter_;
     uint32_t span_ = 1; /* ids per directory page */
     uint32_t pages_ = 0;
-    BlockNo blocks_ = 0;     /* of the index, at least */
-    bool remembers_ = false; /* bits fit; there is room_ for them from the first one on */
-    bool room_ = false;
-    std::pmr::vector<Word> words_;      /* by node id */
+    BlockNo blocks_ = 0;                /* of the index, at least */
+    bool remembers_ = false;            /* bits fit in the budget */
+    std::pmr::vector<Word> words_;      /* by node id; empty until a node is asked for by itself */
     std::pmr::vector<uint8_t> touches_; /* entries asked for one by one, by page */
 };
 

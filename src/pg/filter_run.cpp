@@ -86,10 +86,6 @@ bool was_returned(const FilterScanState *state, core::HeapTid tid) {
            std::binary_search(returned.begin(), returned.end(), tid.key());
 }
 
-core::HeapTid tid_of(const TupleTableSlot *slot) {
-    return {ItemPointerGetBlockNumber(&slot->tts_tid), ItemPointerGetOffsetNumber(&slot->tts_tid)};
-}
-
 // Whether the row in the scan's slot passes the quals.
 bool passes(FilterScanState *state) {
     ExprContext *context = state->css.ss.ps.ps_ExprContext;
@@ -123,16 +119,11 @@ void collect(FilterScanState *state) {
 }
 
 // Brings a row into the scan's slot, if there is one for the snapshot.
-bool fetch(FilterScanState *state, BlockNumber block, OffsetNumber offset) {
+bool fetch(FilterScanState *state, const core::HeapTid &row) {
     ScanState *ss = &state->css.ss;
     if (state->heap_fetcher == nullptr)
         state->heap_fetcher = table_index_fetch_begin(ss->ss_currentRelation);
-    ItemPointerData tid;
-    ItemPointerSet(&tid, block, offset);
-    bool again = false;
-    bool all_dead = false;
-    return table_index_fetch_tuple(state->heap_fetcher, &tid, ss->ps.state->es_snapshot,
-                                   ss->ss_ScanTupleSlot, &again, &all_dead);
+    return fetch_row(state->heap_fetcher, row, ss->ps.state->es_snapshot, ss->ss_ScanTupleSlot);
 }
 
 // Rows in order of the heap, the next ones on their way into the processor's cache while one is tested.
@@ -145,7 +136,7 @@ void collect_tids(FilterScanState *state, HeapPrefetch *prefetch,
             const size_t next = std::min(HeapPrefetch::kAhead, rows.size() - i - 1);
             prefetch->look_ahead(rows.subspan(i + 1, next));
         }
-        if (fetch(state, rows[i].block, rows[i].offset))
+        if (fetch(state, rows[i]))
             collect(state);
     }
 }
@@ -299,7 +290,7 @@ PassRate probe(FilterScanState *state) {
     PassRate rate;
     size_t count = peek_scan(state->scan, places);
     for (const core::HeapTid &place : std::span(places, count)) {
-        if (!fetch(state, place.block, place.offset))
+        if (!fetch(state, place))
             continue;
         rate.tried++;
         rate.passed += passes(state) ? 1 : 0;

@@ -44,6 +44,15 @@ const varattrib_1b_e *toast_pointer(const char *tuple, TupleDesc columns, AttrNu
 
 }  // namespace
 
+bool fetch_row(IndexFetchTableData *fetch, const core::HeapTid &row, Snapshot snapshot,
+               TupleTableSlot *slot) {
+    ItemPointerData tid;  // becomes that of the version found
+    ItemPointerSet(&tid, row.block, row.offset);
+    bool again = false;
+    bool all_dead = false;
+    return table_index_fetch_tuple(fetch, &tid, snapshot, slot, &again, &all_dead);
+}
+
 HeapPrefetch::HeapPrefetch(Relation index, Relation heap)
     : index_(index),
       heap_(heap),
@@ -76,15 +85,8 @@ bool HeapPrefetch::pin_page(IndexFetchTableData *fetch, const core::HeapTid &row
 
 bool HeapPrefetch::fetch_again(IndexFetchTableData *fetch, const core::HeapTid &row,
                                Snapshot snapshot, TupleTableSlot *slot) {
-    if (!pin_page(fetch, row))
-        return false;
-    ItemPointerData tid;
-    ItemPointerSet(&tid, row.block, row.offset);
-    bool again = false;
-    bool all_dead = false;
     // A version in the middle of a HOT chain is not found this way.
-    return table_index_fetch_tuple(fetch, &tid, snapshot, slot, &again, &all_dead) &&
-           ItemPointerEquals(&tid, &slot->tts_tid);
+    return pin_page(fetch, row) && fetch_row(fetch, row, snapshot, slot) && tid_of(slot) == row;
 }
 
 void HeapPrefetch::look_ahead(std::span<const core::HeapTid> rows) {

@@ -9,6 +9,15 @@
 
 namespace hnsw::pg {
 
+// Where the row in a table's slot is.
+inline core::HeapTid tid_of(const TupleTableSlot *slot) {
+    return {ItemPointerGetBlockNumber(&slot->tts_tid), ItemPointerGetOffsetNumber(&slot->tts_tid)};
+}
+
+// Brings the version that an index entry for `row` leads to into `slot`, if there is one for the snapshot.
+bool fetch_row(IndexFetchTableData *fetch, const core::HeapTid &row, Snapshot snapshot,
+               TupleTableSlot *slot);
+
 class HeapPrefetch {
 public:
     // How many rows ahead of the one returned, as many as a scan tells: of the third page and line
