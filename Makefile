@@ -37,6 +37,7 @@ REGRESS = \
 	filter_scan \
 	filter_bitmap \
 	filter_choice \
+	filter_known \
 	filter_patterns \
 	filter_rls \
 	hnsw_check
@@ -44,6 +45,7 @@ REGRESS = \
 ISOLATION = \
 	unique_vector \
 	hnsw_insert_scan \
+	hnsw_known_rows \
 	hnsw_attributes \
 	hnsw_vacuum_cursor \
 	hnsw_same_value \

@@ -9,10 +9,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory_resource>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "core/filter.h"
 #include "core/ids.h"
+#include "core/index.h"
 #include "core/sample_memo.h"
 
 namespace hnsw::core {
@@ -31,7 +34,7 @@ struct MatchMemo {
     };
 
     explicit MatchMemo(std::pmr::memory_resource *memory)
-        : ids(memory), pages(memory), new_ids(memory), new_pages(memory) {}
+        : ids(memory), pages(memory), rows(memory), new_ids(memory), new_pages(memory) {}
 
     /* The filter is another one, or the index. Scans that have begun before no longer use it. */
     void reset() {
@@ -65,7 +68,13 @@ struct MatchMemo {
             nodes += page.live;
         complete = true;
         current = true;
+        has_rows.reset();
     }
+
+    /* Makes `rows` all rows of the index that may meet the filter, which is the one that `ids` are about, if
+     * `current` holds and all of them have vectors. False: they are not to be had this way. Latches one
+     * page at a time; may poll(). scratch: for the time of the call. */
+    bool find_rows(Index &index, const Filter &filter, std::pmr::memory_resource *scratch);
 
     /* The nodes of directory page `page` that passed. */
     std::span<const NodeId> of_page(size_t page) const {
@@ -81,10 +90,17 @@ struct MatchMemo {
     uint64_t number = 1;          /* of what it is about */
     bool complete = false;
     bool current = false; /* no page has changed since; whoever keeps the memo takes it back */
+    std::pmr::vector<HeapTid> rows; /* in order of the heap, if find_rows() has found them */
+    std::optional<bool> has_rows;   /* it has; empty: it was not asked yet */
 
     /* Of the pass that is under way. */
     std::pmr::vector<NodeId> new_ids;
     std::pmr::vector<Page> new_pages;
+
+private:
+    bool read_rows(Index &index, const Filter &filter, std::pmr::memory_resource *scratch);
+    bool read_rows_of(NodeId id, Index &index, const Filter &filter,
+                      std::pmr::memory_resource *scratch);
 };
 
 }  // namespace hnsw::core

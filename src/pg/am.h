@@ -59,6 +59,10 @@ void set_scan_request(IndexScanDesc scan, const ScanRequest &request);
 // or conditions, which returns what it would have returned.
 size_t peek_scan(IndexScanDesc scan, std::span<core::HeapTid> out);
 
+// Places of all rows that meet the scan's conditions, in order of the heap, into `out`, if the session has
+// them at hand and they are `most` or less. Between index_rescan() and the first row. False: it has not.
+bool known_rows(IndexScanDesc scan, size_t most, std::pmr::vector<core::HeapTid> *out);
+
 // The row last returned does not pass: rows to come are searched for the wider the more of them fail.
 void fail_last_row(IndexScanDesc scan);
 

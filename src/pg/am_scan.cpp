@@ -50,7 +50,8 @@ struct Loan {
 struct ScanOpaque {
     ScanState *state = nullptr;  // null: not opened yet
     Loan *loan = nullptr;        // of what is kept; null: the state is the scan's own
-    bool running = false;        // since the last amrescan
+    bool prepared = false;       // since the last amrescan
+    bool running = false;        // as well
     ScanRequest request;
 };
 
@@ -95,7 +96,10 @@ void open_scan(IndexScanDesc scan, ScanOpaque *opaque) {
     opaque->state = state;
 }
 
-void start(IndexScanDesc scan, ScanOpaque &opaque) {
+// Opens the scan, and makes the core's conditions of its keys.
+void prepare(IndexScanDesc scan, ScanOpaque &opaque) {
+    if (opaque.prepared)
+        return;
     if (scan->numberOfOrderBys != 1)
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("an hnsw index can only be scanned in order of distance")));
@@ -106,11 +110,21 @@ void start(IndexScanDesc scan, ScanOpaque &opaque) {
     if (opaque.state == nullptr)
         open_scan(scan, &opaque);
     ScanState &state = *opaque.state;
-
-    const ScanKeyData &key = scan->orderByData[0];
     MemoryContextReset(state.keys);
     state.wanted = state.attributes.conditions_of(
         {scan->keyData, static_cast<size_t>(scan->numberOfKeys)}, state.keys);
+    opaque.prepared = true;
+}
+
+void count_scan(IndexScanDesc scan) {
+    pgstat_count_index_scan(scan->indexRelation);
+    count_index_search(scan);
+}
+
+void start(IndexScanDesc scan, ScanOpaque &opaque) {
+    prepare(scan, opaque);
+    ScanState &state = *opaque.state;
+    const ScanKeyData &key = scan->orderByData[0];
     core::ScanOptions options = scan_options();
     options.skip_dead = scan->ignore_killed_tuples;
     options.filter.rows = opaque.request.rows;
@@ -132,8 +146,7 @@ void start(IndexScanDesc scan, ScanOpaque &opaque) {
     if (copy != nullptr)
         pfree(copy);
     MemoryContextSwitchTo(caller);
-    pgstat_count_index_scan(scan->indexRelation);
-    count_index_search(scan);
+    count_scan(scan);
     opaque.running = true;
 }
 
@@ -201,6 +214,7 @@ void am_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, in
     ScanOpaque &opaque = opaque_of(scan);
     if (opaque.running)
         opaque.state->scan.flush_kills();
+    opaque.prepared = false;
     opaque.running = false;
 }
 
@@ -250,6 +264,21 @@ size_t peek_scan(IndexScanDesc scan, std::span<core::HeapTid> out) {
     size_t count = opaque.state->scan.peek(out);
     MemoryContextSwitchTo(caller);
     return count;
+}
+
+bool known_rows(IndexScanDesc scan, size_t most, std::pmr::vector<core::HeapTid> *out) {
+    ScanOpaque &opaque = opaque_of(scan);
+    prepare(scan, opaque);
+    ScanState &state = *opaque.state;
+    core::MatchMemo *memo = filter_memo(scan->indexRelation, state.wanted.conditions);
+    if (memo == nullptr || state.wanted.none || memo->ids.size() > most ||
+        !memo->find_rows(state.opened->index, {.conditions = state.wanted.conditions},
+                         &state.opened->memory) ||
+        memo->rows.size() > most)
+        return false;
+    out->assign(memo->rows.begin(), memo->rows.end());
+    count_scan(scan);
+    return true;
 }
 
 void fail_last_row(IndexScanDesc scan) { opaque_of(scan).state->scan.fail_last(); }

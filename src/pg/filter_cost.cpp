@@ -15,6 +15,9 @@ constexpr double kHeapDimension = 0.0012;  // and more for each dimension,
 constexpr double kHeapPage = 1;            // coming to a page of the table
 constexpr double kToastedVector = 2;       // fetching a vector stored out of line
 constexpr int kToastedDim = 500;           // which it is if it has more
+constexpr double kKnownRows = 35;          // rows fetched in the time in which a search gets going,
+constexpr double kKnownPerWanted = 3;      // and more for each row that it is to find,
+constexpr double kToastedKnown = 0.6;      // so many times as many if their vectors are out of line
 constexpr double kBitmapStart = 6;         // descending the other index
 constexpr double kPlainRow = 0.03;         // a row's way from another index into the set,
 constexpr double kBitmapRow = 0.2;         // and through a bitmap
@@ -34,9 +37,10 @@ int dimensions(const FilterScanState *state) {
     return std::max(TupleDescAttr(RelationGetDescr(state->index), 0)->atttypmod, 0);
 }
 
+bool is_toasted(const FilterScanState *state) { return dimensions(state) > kToastedDim; }
+
 double row_cost(const FilterScanState *state) {
-    int dim = dimensions(state);
-    return kHeapRow + kHeapDimension * dim + (dim > kToastedDim ? kToastedVector : 0);
+    return kHeapRow + kHeapDimension * dimensions(state) + (is_toasted(state) ? kToastedVector : 0);
 }
 
 core::FilterFacts facts_of(const FilterScanState *state, double matching, double rows) {
@@ -114,6 +118,11 @@ double conditions_cost(const FilterScanState *state) {
 
 double heap_cost(const FilterScanState *state, double matching) {
     return matching * row_cost(state) + pages_of(state, matching) * kHeapPage;
+}
+
+size_t most_known_rows(const FilterScanState *state) {
+    const double rows = kKnownRows + kKnownPerWanted * wanted_rows(state);
+    return static_cast<size_t>(is_toasted(state) ? kToastedKnown * rows : rows);
 }
 
 core::Choice index_choice(const FilterScanState *state, double matching, double rows,

@@ -38,6 +38,10 @@ double conditions_cost(const FilterScanState *state);
 // `matching` rows, whose places are known, fetched, tested and sorted.
 double heap_cost(const FilterScanState *state, double matching);
 
+// The number of rows whose places are known up to which it is best to fetch them all, rather than find out
+// from the index which are the nearest.
+size_t most_known_rows(const FilterScanState *state);
+
 // How the index searches for `rows` of `matching` rows of a bitmap, after those of `rate` were tested.
 core::Choice index_choice(const FilterScanState *state, double matching, double rows,
                           const PassRate &rate);

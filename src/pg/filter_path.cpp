@@ -18,9 +18,11 @@ namespace {
 
 // The scan is preferred to a bitmap scan with a sort, and to a plain ordered index scan, by this
 // factor: it does the same work where that is best, and can do better when the estimates are wrong.
-// Only where few rows are fetched in all is its fixed cost, in the planner's units, more.
+// Only where few rows are fetched in all is its fixed cost, in the planner's units, more; least with
+// conditions on columns of the index alone, of which a session may remember the rows.
 constexpr double kPreference = 0.95;
 constexpr double kFixedCost = 2;
+constexpr double kFixedCostOfConditions = 0.5;
 
 // Records a walk reads grow as the share of passing rows to this power falls (docs/performance.md).
 constexpr double kSharePower = 0.55;
@@ -205,8 +207,10 @@ CustomPath *make_path(PlannerInfo *root, RelOptInfo *rel, const Candidates &foun
     bool known = root->limit_tuples > 0;
     double wanted = std::min(rows, known ? root->limit_tuples : kUnknownLimit);
     Estimate estimate = make_estimate(root, rel, found, wanted);
+    const bool conditions_alone = found.bitmap == nullptr && estimate.index_share < 1;
+    const Cost fixed = conditions_alone ? kFixedCostOfConditions : kFixedCost;
     if (!known && root->tuple_fraction <= 0) {
-        path->path.startup_cost = estimate.everything() * kNoPreference + kFixedCost;
+        path->path.startup_cost = estimate.everything() * kNoPreference + fixed;
         path->path.total_cost = path->path.startup_cost + cpu_tuple_cost * rows;
         return path;
     }
@@ -217,12 +221,12 @@ CustomPath *make_path(PlannerInfo *root, RelOptInfo *rel, const Candidates &foun
         first = std::min(first, plain->path.startup_cost + run * wanted / rows);
         all = std::min(all, plain->path.total_cost);
     }
-    path->path.startup_cost = first * kPreference + kFixedCost;
+    path->path.startup_cost = first * kPreference + fixed;
     path->path.total_cost = path->path.startup_cost + cpu_tuple_cost * rows;
     // The planner thinks of costs as growing evenly with rows. With a known LIMIT all that matters
     // is the cost at that many rows, which the scan settles before it returns the first.
     if (!known)
-        path->path.total_cost = std::max(path->path.total_cost, all * kPreference + kFixedCost);
+        path->path.total_cost = std::max(path->path.total_cost, all * kPreference + fixed);
     return path;
 }
 

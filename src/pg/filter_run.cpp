@@ -168,6 +168,14 @@ void collect_bitmap(FilterScanState *state) {
         table_index_fetch_reset(state->heap_fetcher);
 }
 
+void collect_known_rows(FilterScanState *state) {
+    HeapPrefetch &prefetch =
+        state->work->prefetch.emplace(state->index, state->css.ss.ss_currentRelation);
+    collect_tids(state, &prefetch, state->work->known_rows);
+    if (state->heap_fetcher != nullptr)
+        table_index_fetch_reset(state->heap_fetcher);
+}
+
 void collect_table(FilterScanState *state) {
     state->work->prefetch.reset();
     ScanState *ss = &state->css.ss;
@@ -181,16 +189,14 @@ void collect_table(FilterScanState *state) {
     table_endscan(scan);
 }
 
-void begin_heap(FilterScanState *state, const char *reason) {
+void begin_heap(FilterScanState *state, const char *reason,
+                void (*collect_all)(FilterScanState *)) {
     state->source = Source::kHeap;
     state->may_change_mind = false;
     state->counters.strategy = Strategy::kExact;
     state->counters.reason = reason;
     state->work->queue.clear();
-    if (state->has_bitmap)
-        collect_bitmap(state);
-    else
-        collect_table(state);
+    collect_all(state);
     state->work->queue.finish();
 }
 
@@ -251,7 +257,7 @@ void begin_with_bitmap(FilterScanState *state, Strategy strategy, const PassRate
             in_table || choice.strategy == Strategy::kExact ? "few rows match" : "many rows match";
     }
     if (in_table)
-        begin_heap(state, reason);
+        begin_heap(state, reason, collect_bitmap);
     else
         begin_index(state,
                     {.rows = &state->work->rows,
@@ -262,14 +268,26 @@ void begin_with_bitmap(FilterScanState *state, Strategy strategy, const PassRate
                     reason);
 }
 
+// Instead of the search that has begun: all rows that meet its conditions, if the session knows them and
+// they are `most` or less.
+bool begin_known_rows(FilterScanState *state, size_t most, const char *reason) {
+    if (state->condition_count == 0 || !known_rows(state->scan, most, &state->work->known_rows))
+        return false;
+    begin_heap(state, reason, collect_known_rows);
+    return true;
+}
+
 void begin_forced(FilterScanState *state, Strategy strategy) {
-    if (strategy == Strategy::kExact && !has_child(state) && state->condition_count == 0)
-        begin_heap(state, kForcedReason);
-    else if (strategy != Strategy::kPostFilter && has_child(state))
+    if (strategy != Strategy::kPostFilter && has_child(state)) {
         begin_with_bitmap(state, strategy);
-    else
+    } else if (strategy == Strategy::kExact && state->condition_count == 0) {
+        begin_heap(state, kForcedReason, collect_table);
+    } else {
         begin_index(state, {.rows = nullptr, .wanted = state->wanted, .strategy = strategy},
                     kForcedReason);
+        if (strategy == Strategy::kExact)
+            begin_known_rows(state, most_known_rows(state), kForcedReason);
+    }
 }
 
 // The search without a bitmap, which is reconsidered when so many rows have been tested.
@@ -280,6 +298,8 @@ void begin_without_bitmap(FilterScanState *state, double budget, const char *rea
                  .wanted = state->wanted,
                  .strategy = tests_itself ? Strategy::kAuto : Strategy::kPostFilter},
                 tests_itself ? "conditions on columns of the index" : reason);
+    if (begin_known_rows(state, most_known_rows(state), "few rows match"))
+        return;
     state->may_change_mind = has_child(state);
     state->budget = budget;
 }
@@ -339,10 +359,15 @@ void begin_all(FilterScanState *state) {
     constexpr const char *kReason = "all rows are wanted";
     if (has_child(state))
         build_bitmap(state);
-    if (state->has_bitmap || (state->condition_count == 0 && state->bound_count == 0))
-        begin_heap(state, kReason);
-    else
+    if (state->has_bitmap) {
+        begin_heap(state, kReason, collect_bitmap);
+    } else if (state->condition_count == 0 && state->bound_count == 0) {
+        begin_heap(state, kReason, collect_table);
+    } else {
         begin_index(state, {.rows = nullptr, .wanted = 0, .strategy = Strategy::kExact}, kReason);
+        const bool all = state->bound_count == 0;
+        begin_known_rows(state, all ? SIZE_MAX : most_known_rows(state), kReason);
+    }
 }
 
 void start(FilterScanState *state) {

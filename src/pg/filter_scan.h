@@ -45,14 +45,20 @@ struct FilterWork {
     static constexpr bool kAbandonable = true;
 
     explicit FilterWork(MemoryContext context)
-        : memory(context), queue(context), nearest(context), returned(&memory), rows(&memory) {}
+        : memory(context),
+          queue(context),
+          nearest(context),
+          returned(&memory),
+          rows(&memory),
+          known_rows(&memory) {}
 
     McxtResource memory;
     RowQueue queue;
     NearestK nearest;
     // Places of the rows returned while another source may still take over.
     std::pmr::vector<uint64_t> returned;
-    core::TidSet rows;                     // of the bitmap
+    core::TidSet rows;                           // of the bitmap
+    std::pmr::vector<core::HeapTid> known_rows;  // that meet the conditions, see am.h
     std::optional<HeapPrefetch> prefetch;  // of the rows read in order of the heap; none: of no use
 };
 

@@ -123,6 +123,75 @@ TEST(MatchMemo, IsMended) {
     EXPECT_EQ(memo.ids.size(), nodes - 1);
 }
 
+/* The rows behind the nodes: those of chunks are tested one by one. */
+TEST(MatchMemo, FindsRows) {
+    FilteredIndex shared(Metric::kL2);
+    TestIndex &index = shared.index;
+    Inserter inserter(*index.index, index.context, 64);
+    VectorSorter sorter;
+    MatchMemo memo(&index.memory);
+    Condition condition{.low = 0, .high = 30};
+    const Filter filter{.conditions = {&condition, 1}};
+    Rows expected;
+    for (uint64_t i = 0; i < shared.vectors.size(); i++)
+        if (i * 7919 % shared.vectors.size() <= 30)
+            expected.insert(i);
+    auto search = [&] {
+        Scan scan(*index.index, index.context, sorter);
+        ScanOptions options{.filter = filter, .strategy = Strategy::kExact, .memo = &memo};
+        scan.begin(shared.queries[1].data(), options);
+        ScanRow row;
+        while (scan.next(&row)) {
+        }
+    };
+    auto found = [&] {
+        EXPECT_TRUE(memo.find_rows(*index.index, filter, &index.memory));
+        Rows rows;
+        uint64_t last = 0;
+        for (const HeapTid &tid : memo.rows) {
+            EXPECT_GT(tid.key(), last) << "not in order of the heap";
+            last = tid.key();
+            rows.insert(row_of(tid));
+        }
+        return rows;
+    };
+    EXPECT_FALSE(memo.find_rows(*index.index, filter, &index.memory)) << "nothing was searched for";
+    search();
+    EXPECT_EQ(found(), expected);
+    /* They are kept, as long as nothing changes. */
+    const uint64_t reads = index.stats.directory_reads;
+    EXPECT_EQ(found(), expected);
+    EXPECT_EQ(index.stats.directory_reads, reads);
+    memo.current = false;
+    EXPECT_FALSE(memo.find_rows(*index.index, filter, &index.memory));
+    search();
+    EXPECT_EQ(found(), expected);
+    /* Values that are there already, of rows that meet the condition and rows that do not. */
+    for (uint64_t row = 5000; row < 5400; row++) {
+        const uint64_t key = row % 3 == 0 ? 30 : 31;
+        inserter.insert(shared.vectors[row % 10].data(), tid_of(row), {.key = {key}});
+        if (key == 30)
+            expected.insert(row);
+    }
+    memo.current = false;
+    search();
+    EXPECT_EQ(found(), expected);
+    DeadSet dead;
+    for (uint64_t row = 0; row < 5200; row++)
+        if (expected.erase(row) != 0)
+            dead.rows.insert(row);
+    remove_dead(*index.index, index.context, kVacuumMemory, dead);
+    memo.current = false;
+    search();
+    EXPECT_EQ(found(), expected);
+    /* A row without a vector meets conditions that nobody can test. */
+    inserter.insert(nullptr, tid_of(9000), {.key = {7}});
+    memo.current = false;
+    search();
+    for (int i = 0; i < 2; i++)
+        EXPECT_FALSE(memo.find_rows(*index.index, filter, &index.memory));
+}
+
 /* Searches that go on asking with the same filter, or sets of rows of the same index, take a sample of the
  * directory now and then. */
 TEST(SampleMemo, SparesSamples) {
