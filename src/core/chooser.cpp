@@ -9,10 +9,10 @@ namespace hnsw::core {
 namespace {
 
 /* Costs are in record reads of an unfiltered walk, each with the estimates of all its neighbours. */
-constexpr double kExactRead = 0.15;         /* a record read for its own distance only, */
-constexpr double kExactDimension = 0.00025; /* and more for each dimension, */
-constexpr uint32_t kExactDimensions = 512;  /* up to so many: then the links grow as well */
-constexpr double kDirectoryRead = 0.2;      /* a page of the directory tested whole */
+constexpr double kExactRead = 0.13;        /* a record read for its own distance only, */
+constexpr double kExactDimension = 0.0001; /* and more for each dimension, */
+constexpr uint32_t kExactDimensions = 512; /* up to so many: then the links grow as well */
+constexpr double kDirectoryRead = 0.2;     /* a page of the directory tested whole */
 constexpr double kKernelLookup = 0.0015; /* a node's row looked up in a set of rows by a kernel, */
 constexpr double kSearchLookup = 0.02;   /* and one by one */
 constexpr double kEntryRead = 0.1;       /* a page of which one entry is tested */
@@ -27,8 +27,9 @@ constexpr double kBeamMatches = 0.29;
 constexpr double kFarMatches = 2;
 
 /* Its width if it has a beam of nodes that pass beside it, in nodes among which as many pass as that is
- * wide; and of the neighbours of a record read those that are tested for that. */
+ * wide; what a record costs then, and of its neighbours those that are tested. */
 constexpr double kBesidePassing = 0.5;
+constexpr double kPassingRead = 1.1;
 constexpr double kPassingTests = 12;
 constexpr double kBeamReads = 0.8;
 
@@ -118,7 +119,7 @@ Choice beam_plan(const FilterFacts &facts, Choice choice) {
         const double beside = kPassingMatches * passing;
         const double narrower = std::max(least, kBesidePassing * beside / share);
         const double beyond = std::max(0.0, beside - share * narrower);
-        const double both = cost(narrower + beyond, kPassingTests);
+        const double both = kPassingRead * cost(narrower + beyond, kPassingTests);
         if (both < choice.expected_cost) {
             choice.expected_cost = both;
             choice.passing = static_cast<uint32_t>(std::ceil(beside));

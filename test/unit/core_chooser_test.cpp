@@ -32,14 +32,16 @@ TEST(Chooser, Table) {
         {50e3, 0.1, 5000, Strategy::kExact},
         /* Nothing known of what is near the query. */
         {50e3, 0.1, 10, Strategy::kPreFilter},
-        {50e3, 0.05, 10, Strategy::kPreFilter},
+        {50e3, 0.07, 10, Strategy::kPreFilter},
+        {50e3, 0.05, 10, Strategy::kExact},
         {50e3, 0.02, 10, Strategy::kExact},
         {1e6, 0.03, 10, Strategy::kPreFilter},
-        {1e6, 0.01, 10, Strategy::kPreFilter},
+        {1e6, 0.015, 10, Strategy::kPreFilter},
+        {1e6, 0.008, 10, Strategy::kExact},
         /* As many match there as elsewhere. */
         {50e3, 0.2, 10, Strategy::kPreFilter, 30, 6},
         {50e3, 0.1, 10, Strategy::kPreFilter, 30, 3},
-        {50e3, 0.05, 10, Strategy::kPreFilter, 40, 2},
+        {50e3, 0.07, 10, Strategy::kPreFilter, 40, 3},
         {50e3, 0.01, 10, Strategy::kExact, 30, 0},
         /* Many of them match. */
         {50e3, 0.03, 10, Strategy::kPreFilter, 30, 15},
@@ -53,7 +55,7 @@ TEST(Chooser, Table) {
         {50e3, 0.02, 10, Strategy::kExact, 30, 0},
         {1e6, 0.1, 10, Strategy::kFilterFirst, 100, 0},
         /* Fewer than expected match, but no fewer than by chance. */
-        {50e3, 0.1, 10, Strategy::kPreFilter, 30, 0},
+        {50e3, 0.1, 10, Strategy::kPreFilter, 20, 0},
         {50e3, 0.1, 10, Strategy::kPreFilter, 50, 1},
         {50e3, 0.2, 10, Strategy::kPreFilter, 50, 5},
         /* Nor does any of many more. */
