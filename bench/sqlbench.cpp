@@ -347,6 +347,7 @@ struct Side {
     // The server's clock before each query and after the last: a backend goes on for a moment
     // after its answer, so a query lasts until its session's next one begins.
     std::vector<double> server;
+    bool given_up = false;
 
     /** In the middle of its first queries, but for the last one asked: how long that took is not
      *  known before the next. */
@@ -403,9 +404,13 @@ void compare(const Options &options, const Vectors &vectors) {
         if (begin > 0)
             std::shuffle(order.begin(), order.end(), random);
         for (size_t i : order)
-            for (size_t q = begin; q < std::min(begin + kTurn, queries); ++q)
-                if (i == 0 || sides[i].goes_on(sides[0], options))
+            for (size_t q = begin; q < std::min(begin + kTurn, queries); ++q) {
+                // Once and for all: it has answered the first so many queries then.
+                if (i != 0 && !sides[i].goes_on(sides[0], options))
+                    sides[i].given_up = true;
+                if (!sides[i].given_up)
                     sides[i].ask(vectors, q);
+            }
     }
     const char *before = "[";
     for (size_t i = 0; i < sides.size(); ++i) {
