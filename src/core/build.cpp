@@ -139,10 +139,7 @@ void BuildWorker::insert_node(ArenaId id) {
     /* All lists of the node are complete before the first link leads to it. */
     const uint32_t top = std::min<uint32_t>(n.level, entry.level);
     for (uint32_t layer = top + 1; layer-- > 0;) {
-        search(anchor, id, layer, width_);
-        starts_.assign(beam_.begin(), beam_.end());
-        pool_from_search();
-        forget_seen();
+        find_candidates(anchor, id, layer);
         set_links(id, layer, chooser_.choose(anchor, pool_, slots(layer)));
     }
     for (uint32_t layer = 0; layer <= top; layer++) {
@@ -155,6 +152,14 @@ void BuildWorker::insert_node(ArenaId id) {
     }
     if (n.level > entry.level)
         arena_.offer_entry({id, n.level});
+}
+
+/* pool_ = what the node may link to at `layer`; starts_ = where the search below begins. */
+void BuildWorker::find_candidates(const Anchor &anchor, ArenaId self, uint32_t layer) {
+    search(anchor, self, layer, width_);
+    starts_.assign(beam_.begin(), beam_.end());
+    pool_from_search();
+    forget_seen();
 }
 
 /* Where a walk at `layer` towards the anchor begins: starts_. */

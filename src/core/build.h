@@ -71,6 +71,7 @@ public:
 private:
     void insert_node(ArenaId id);
     void descend(const Anchor &anchor, ArenaId self, const Arena::Entry &entry, uint32_t to_layer);
+    void find_candidates(const Anchor &anchor, ArenaId self, uint32_t layer);
     /* From starts_: fills beam_ (the candidates, sorted) and seen_ (everything evaluated). */
     void search(const Anchor &anchor, ArenaId self, uint32_t layer, SearchWidth width);
     void expand(const Anchor &anchor, ArenaId id, uint32_t layer);

@@ -5,6 +5,7 @@
 #include <cfloat>
 #include <cmath>
 
+#include "core/neighbours.h"
 #include "core/prefetch.h"
 
 namespace hnsw::core {
@@ -12,10 +13,6 @@ namespace hnsw::core {
 namespace {
 
 constexpr uint32_t kBatch = 64;
-
-/* Rounds of filling: each forgives an occlusion worse by this factor (of squared distances). */
-constexpr float kRoundFactor = 1.3f;
-constexpr float kLastThreshold = 0.1f;
 
 /* A scale that is further above the anchor's is taken for this: the square of what it scales still
  * is a float. */
@@ -52,7 +49,7 @@ void ArenaMetric::many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, f
             /* All are wanted at once; the kernel asks for the next few alone. */
             prefetch_lines(rows[i], dim_);
         }
-        if (l1_) {
+        if (metric_ == Metric::kL1) {
             for (uint32_t i = 0; i < batch; i++)
                 out[begin + i] = kernels_.i8_l1(
                     anchor.x, 1, rows[i], scale_of(anchor, arena_.scalars(nodes[begin + i])), dim_);
@@ -81,7 +78,7 @@ void ArenaMetric::set(const Anchor &anchor, ArenaId id, Vectors *vectors, uint32
 
 void ArenaMetric::between(const Vectors &from, uint32_t at, const Vectors &to, uint32_t first,
                           uint32_t n, float *out) const {
-    if (l1_) {
+    if (metric_ == Metric::kL1) {
         for (uint32_t i = 0; i < n; i++)
             out[i] = kernels_.i8_l1(from.row[at], from.scale[at], to.row[first + i],
                                     to.scale[first + i], dim_);
@@ -107,17 +104,21 @@ LinkChooser::LinkChooser(const ArenaMetric &metric, uint32_t most,
     : metric_(metric),
       states_(most, memory),
       chosen_(memory),
+      rest_(memory),
       distances_(most + kRows, memory),
       spare_(memory),
       pool_(most + kRows, memory),
       taken_(most + kRows, memory) {
     chosen_.reserve(most);
+    rest_.reserve(most);
     spare_.reserve(most);
 }
 
-/* Whether no chosen node is so near to candidate `at`, `distance` from the anchor, that it occludes
- * it by more than `threshold`.  What was compared in an earlier round is not compared again. */
-bool LinkChooser::passes(uint32_t at, float distance, State *state, float threshold) {
+/* Whether candidate `at`, `distance` from the anchor, is less than `tolerance` times as far from it as from
+ * any chosen one.  What was compared in an earlier round is not compared again. */
+bool LinkChooser::passes(uint32_t at, float distance, float tolerance) {
+    State *state = &states_[at];
+    const float threshold = 1 / tolerance;
     if (state->ratio <= threshold)
         return false;
     float distances[kRows];
@@ -147,24 +148,15 @@ std::span<const ArenaId> LinkChooser::choose(const Anchor &anchor, std::span<con
     for (uint32_t i = 0; i < pool.size(); i++)
         metric_.set(anchor, pool[i].node, &pool_, i);
     std::fill_n(taken_.row.begin(), want + kRows, pool_.row[0]);
-    constexpr float kTaken = -1;
     std::fill_n(states_.begin(), pool.size(), State{FLT_MAX, 0});
-    float threshold = 1;
-    while (chosen_.size() < want) {
-        for (uint32_t i = 0; i < pool.size() && chosen_.size() < want; i++) {
-            State &state = states_[i];
-            if (state.ratio == kTaken)
-                continue;
-            if (threshold == 0 || passes(i, pool[i].distance, &state, threshold)) {
-                taken_.copy(static_cast<uint32_t>(chosen_.size()), pool_, i);
-                chosen_.push_back(pool[i].node);
-                state.ratio = kTaken;
-            }
-        }
-        threshold = threshold > kLastThreshold
-                        ? threshold / (metric_.l1() ? std::sqrt(kRoundFactor) : kRoundFactor)
-                        : 0;
-    }
+    choose_in_rounds(
+        0, static_cast<uint32_t>(pool.size()), want, tolerance_growth(metric_.metric()),
+        [&](uint32_t i, float tolerance) { return passes(i, pool[i].distance, tolerance); },
+        [&](uint32_t i) {
+            taken_.copy(static_cast<uint32_t>(chosen_.size()), pool_, i);
+            chosen_.push_back(pool[i].node);
+        },
+        rest_);
     return chosen_;
 }
 

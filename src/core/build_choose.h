@@ -1,10 +1,6 @@
 /*
- * Distances between nodes of an arena, and the choice of a node's neighbours among candidates.
- *
- * The choice is HNSW's heuristic (Malkov and Yashunin, arXiv 1603.09320, algorithm 4): nearest
- * first, a candidate is occluded if it is nearer to one already chosen than to the node.  Slots
- * that remain are filled in rounds, each time forgiving a little more occlusion (as the alpha of
- * Vamana does), so that every record is full and the fillers still point in different directions.
+ * Distances between nodes of an arena, and the choice of a node's neighbours among candidates
+ * (neighbours.h says how), by kernels that compare with four at a time.
  */
 #pragma once
 
@@ -54,12 +50,9 @@ struct Vectors {
 class ArenaMetric {
 public:
     ArenaMetric(const Arena &arena, const Space &space)
-        : arena_(arena),
-          kernels_(space.kernels()),
-          dim_(space.padded()),
-          l1_(space.metric() == Metric::kL1) {}
+        : arena_(arena), kernels_(space.kernels()), dim_(space.padded()), metric_(space.metric()) {}
 
-    bool l1() const { return l1_; }
+    Metric metric() const { return metric_; }
     Anchor anchor(ArenaId id) const;
     float one(const Anchor &anchor, ArenaId id) const;
     /* out[i] = distance of nodes[i]. */
@@ -78,7 +71,7 @@ private:
     const Arena &arena_;
     const simd::CodeKernels &kernels_;
     uint32_t dim_;
-    bool l1_;
+    Metric metric_;
 };
 
 class LinkChooser {
@@ -103,11 +96,12 @@ private:
         float ratio;   /* least distance to a chosen one, divided by that to the anchor */
         uint32_t seen; /* chosen ones compared with so far */
     };
-    bool passes(uint32_t at, float distance, State *state, float threshold);
+    bool passes(uint32_t at, float distance, float tolerance);
 
     const ArenaMetric &metric_;
     std::pmr::vector<State> states_;
     std::pmr::vector<ArenaId> chosen_;
+    std::pmr::vector<uint32_t> rest_; /* choose(): those not chosen yet */
     std::pmr::vector<float> distances_;
     std::pmr::vector<Candidate> spare_; /* thin(): redundancy in place of the distance */
     Vectors pool_;

@@ -363,7 +363,8 @@ void RegionBuild::merge(NodeId node) {
     const auto slot_of = [&](uint32_t at) { return at < first ? at : at - first; };
     const auto code = [&](uint32_t i) { return view_of(order_[i]).code(slot_of(order_[i])); };
     select_neighbours(
-        sorted_.data(), static_cast<uint32_t>(sorted_.size()), layout.slots,
+        index_.space().metric(), sorted_.data(), static_cast<uint32_t>(sorted_.size()),
+        layout.slots,
         [&](uint32_t i, uint32_t j) {
             return angles_.between(sorted_[i], code(i), sorted_[j], code(j));
         },

@@ -264,7 +264,8 @@ void Inserter::Impl::choose(uint32_t slots) {
     for (size_t i = 0; i < candidates.size(); i++)
         prune.distance[i] = candidates[i].distance;
     select_neighbours(
-        prune.distance.data(), static_cast<uint32_t>(candidates.size()), slots,
+        index.space().metric(), prune.distance.data(), static_cast<uint32_t>(candidates.size()),
+        slots,
         [&](uint32_t i, uint32_t j) {
             return index.space().between(pool.sq8(candidates[i]), pool.sq8(candidates[j]),
                                          query.unit);
@@ -443,7 +444,7 @@ void Inserter::Impl::replace_plain(RecordEdit &edit, RecordClass cls, NodeId tar
     for (uint32_t i = 0; i <= n; i++)
         prune.distance[i] = prune.length[prune.order[i]];
     select_neighbours(
-        prune.distance.data(), n + 1, n,
+        space.metric(), prune.distance.data(), n + 1, n,
         [&](uint32_t i, uint32_t j) { return apart(prune.order[i], prune.order[j]); },
         prune.chosen);
     uint32_t dropped = n * (n + 1) / 2;

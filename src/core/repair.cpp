@@ -377,7 +377,7 @@ void Repairer::rebuild(const RecordImage &image, NodeId self, RecordClass cls) {
     for (const Candidate &c : candidates_)
         distances_.push_back(c.distance);
     select_neighbours(
-        distances_.data(), static_cast<uint32_t>(candidates_.size()), slots,
+        space.metric(), distances_.data(), static_cast<uint32_t>(candidates_.size()), slots,
         [&](uint32_t i, uint32_t j) {
             return space.between(sq8(candidates_[i]), sq8(candidates_[j]), query_.unit);
         },
