@@ -6,7 +6,6 @@ INSERT INTO k SELECT i, i / 20, 'tag ' || i % 50, 0, ARRAY[sin(i), cos(i * 1.7),
 CREATE INDEX k_e ON k USING hnsw (e vector_l2_ops, kind, tag) WITH (m = 8, ef_construction = 32);
 VACUUM ANALYZE k;
 SET enable_seqscan = off;
-SET enable_sort = off;
 
 CREATE FUNCTION top(filter text, rest text = 'LIMIT 5') RETURNS text LANGUAGE sql AS $$
     SELECT 'SELECT id, e <-> ''[0.1,0.2,0.3,0.4]'' AS d FROM k WHERE ' || filter || ' ORDER BY e <-> ''[0.1,0.2,0.3,0.4]'' ' || rest $$;
@@ -16,9 +15,9 @@ DECLARE truth text; got text;
     ask text := 'SELECT string_agg(round(d::numeric, 4)::text, '','') || string_agg(id::text, '','' ORDER BY d, id) FROM (' || query || ') s';
 BEGIN
     PERFORM set_config('enable_indexscan', 'off', true);
-    PERFORM set_config('enable_sort', 'on', true);
+    PERFORM set_config('enable_seqscan', 'on', true);
     EXECUTE ask INTO truth;
-    PERFORM set_config('enable_sort', 'off', true);
+    PERFORM set_config('enable_seqscan', 'off', true);
     PERFORM set_config('enable_indexscan', 'on', true);
     EXECUTE ask INTO got;
     good := got IS NOT DISTINCT FROM truth;

@@ -12,18 +12,19 @@ namespace {
 
 constexpr double kHeapRow = 0.25;          // testing a row and computing its distance,
 constexpr double kHeapDimension = 0.0012;  // and more for each dimension,
-constexpr double kHeapPage = 1;            // coming to a page of the table
-constexpr double kToastedVector = 2;       // fetching a vector stored out of line
-constexpr int kToastedDim = 500;           // which it is if it has more
-constexpr double kKnownRows = 35;          // rows fetched in the time in which a search gets going,
-constexpr double kKnownPerWanted = 3;      // and more for each row that it is to find,
-constexpr double kToastedKnown = 0.6;      // so many times as many if their vectors are out of line
-constexpr double kBitmapStart = 6;         // descending the other index
-constexpr double kPlainRow = 0.03;         // a row's way from another index into the set,
-constexpr double kBitmapRow = 0.2;         // and through a bitmap
-constexpr double kDescent = 8;             // to the bottom layer of the graph
-constexpr double kProbeReads = 1.5;        // for a row of a probe
-constexpr double kReadsPerRow = 1.75;      // records read for a row that a long search returns
+constexpr double kHeapPage = 1;            // coming to a page of the table;
+constexpr double kInHeapOrder = 0.37;  // of both, for rows in order of the heap, asked for ahead
+constexpr double kToastedVector = 2;   // fetching a vector stored out of line
+constexpr int kToastedDim = 500;       // which it is if it has more
+constexpr double kKnownRows = 35;      // rows fetched in the time in which a search gets going,
+constexpr double kKnownPerWanted = 3;  // and more for each row that it is to find,
+constexpr double kToastedKnown = 0.6;  // so many times as many if their vectors are out of line
+constexpr double kBitmapStart = 6;     // descending the other index
+constexpr double kPlainRow = 0.03;     // a row's way from another index into the set,
+constexpr double kBitmapRow = 0.2;     // and through a bitmap
+constexpr double kDescent = 8;         // to the bottom layer of the graph
+constexpr double kProbeReads = 1.5;    // for a row of a probe
+constexpr double kReadsPerRow = 1.75;  // records read for a row that a long search returns
 constexpr double kFirstReads = 1.2;  // records a first beam reads, per ef_search, if all rows pass
 constexpr double kBeamFactor = 1.6;  // its width; the index has its own, this will do for a choice
 constexpr double kUnknownWanted = 100;  // rows thought to be wanted when LIMIT is not known
@@ -117,7 +118,7 @@ double conditions_cost(const FilterScanState *state) {
 }
 
 double heap_cost(const FilterScanState *state, double matching) {
-    return matching * row_cost(state) + pages_of(state, matching) * kHeapPage;
+    return kInHeapOrder * (matching * row_cost(state) + pages_of(state, matching) * kHeapPage);
 }
 
 size_t most_known_rows(const FilterScanState *state) {
