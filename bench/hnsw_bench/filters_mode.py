@@ -76,17 +76,6 @@ class Measured:
         return min(self.recall, 1 - 0.5 / (K * self.queries))
 
 
-def typical_seconds(seconds, auto):
-    """What the middle one of all queries takes, of which auto has answered all and this side the first.
-
-    Of a side that was given up this is what it took of the first queries, as many times as auto took
-    in them: those may happen to be easy.
-    """
-    return statistics.median(seconds) * (
-        statistics.median(auto) / statistics.median(auto[: len(seconds)])
-    )
-
-
 class Workload:
     """A dataset with two more columns, conditions on all its columns, and two sets of queries.
 
@@ -202,9 +191,7 @@ class Measurement:
         """The Measured of every side."""
         limits = ("--queries", str(self.arguments.queries), "--budget", str(self.budget),
                   "--hopeless", str(HOPELESS))  # fmt: skip
-        entries = self.ours.compare(cell.dataset, list(self.sides(cell, way)), *limits)
-        auto = next(entry["seconds"] for entry in entries if entry["side"] == AUTO)
-        for entry in entries:
+        for entry in self.ours.compare(cell.dataset, list(self.sides(cell, way)), *limits):
             answers = [np.array(ids, np.int64) for ids in entry["ids"]]
             # The truth knows the matching rows only, by their positions among them.
             right = [ids[np.isin(ids, cell.matching)] for ids in answers]
@@ -214,7 +201,7 @@ class Measurement:
                 way,
                 entry["side"],
                 len(answers),
-                typical_seconds(entry["seconds"], auto),
+                statistics.median(entry["seconds"]),
                 truth.recall([np.searchsorted(cell.matching, ids) for ids in right]),
                 statistics.mean(counts),
                 sum(count < cell.due for count in counts),

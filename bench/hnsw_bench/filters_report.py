@@ -145,7 +145,7 @@ class Report:
             f" {data.metric}, m = {self.arguments.m}, ef_construction ="
             f" {self.arguments.ef_construction}\n"
             "processor µs of a query (server + client), medians; ! recall below"
-            f" {LEAST_RECALL}, - rows missing, ~ given up after 4 to 10 queries,"
+            f" {LEAST_RECALL}, - rows missing, ~ given up after fewer than 60 queries,"
             " which took more than six times as long as auto's; x is auto ÷ the best forced without ! and -"
         )
         return "\n\n".join([head, self.table(), self.summary()])
