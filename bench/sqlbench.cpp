@@ -21,9 +21,9 @@
  * query cost and returned.
  * What stands before the first --side holds for all.  The first side answers all queries.  Another
  * gets no more after kEnoughQueries once it took S seconds of its server, and, if its median is more
- * than X times the first side's, after so many, kLeastQueries that took kLeastSeconds, or
- * kFewestQueries that took S seconds.  The server must run on this machine: its processor time is that
- * of the backend's own clock.  Called by bench/run.
+ * than X times the first side's, after kLeastQueries that took kLeastSeconds, or kFewestQueries that
+ * took S seconds.  The server must run on this machine: its processor time is that of the backend's own
+ * clock.  Called by bench/run.
  */
 #include <libpq-fe.h>
 #include <sched.h>
@@ -69,7 +69,7 @@ struct Options {
 
 constexpr size_t kFewestQueries = 4;
 constexpr size_t kLeastQueries = 10;
-constexpr double kLeastSeconds = 0.2;
+constexpr double kLeastSeconds = 0.25;
 constexpr size_t kEnoughQueries = 60;
 // The first executions of a prepared statement are planned one by one. What takes that long need not
 // be repeated: planning does not matter there.
@@ -364,11 +364,10 @@ struct Side {
             return true;
         const double spent = connection.server_seconds() - server.front();
         const bool over = spent > options.budget;
-        const bool enough = server.size() >= kEnoughQueries;
         const bool told = server.size() >= kLeastQueries && spent > kLeastSeconds;
-        if ((over || enough || told) && first_median() > options.hopeless * first.first_median())
+        if ((over || told) && first_median() > options.hopeless * first.first_median())
             return false;
-        return !over || !enough;
+        return !over || server.size() < kEnoughQueries;
     }
     void ask(const Vectors &vectors, size_t q) {
         server.push_back(connection.server_seconds());
