@@ -19,10 +19,6 @@ constexpr size_t kBeamMargin = 8;
 /* A beam is not made wider on account of rows that fail for less than this. */
 constexpr double kLeastWidening = 1.1;
 
-/* A beam that is to reach so many rows as meet the caller's conditions is made to reach more, for want of
- * certainty: the caller also looks at a few rows beyond the last one it wants. */
-constexpr double kSpare = 1.5;
-
 /* Marks of dead rows are written when this many have gathered. */
 constexpr size_t kKillBatch = 256;
 
@@ -234,15 +230,6 @@ void Scan::Impl::widen_for_failing() {
     horizon = index.space().operator_value(query, beam.horizon());
 }
 
-/* How many times as wide a beam should be that has handed out too few rows: if it is known how many of them
- * met the caller's conditions, and how many are wanted, about so wide that it reaches those. */
-double Scan::Impl::growth() const {
-    if (failed == 0 || options.wanted == 0)
-        return kMostGrowth;
-    const double missing = (options.wanted + 1) / (handed_out - failed + 1);
-    return std::clamp(kSpare * missing, kLeastGrowth, kMostGrowth);
-}
-
 /* Runs the next beam and moves the horizon, or changes phase and returns false. */
 bool Scan::Impl::more_of_graph() {
     if (stopping) {
@@ -254,8 +241,7 @@ bool Scan::Impl::more_of_graph() {
             start_exact();
             return false;
         }
-        graph.beam().widen(
-            static_cast<size_t>(static_cast<double>(graph.beam().width()) * growth()));
+        graph.beam().widen(2 * graph.beam().width());
         context.stats->resumes++;
     }
     graph.run_base(*this);

@@ -24,9 +24,6 @@ constexpr uint32_t kSecondSample = 32;
 constexpr double kFewTested = 16;
 constexpr double kNearlyAll = 0.8;
 
-/* Rows thought to be wanted when nobody says. */
-constexpr uint32_t kUsualLimit = 10;
-
 /* The pass over matching nodes is begun without a look at what is near the query if it costs no more
  * than so many times the beam. */
 constexpr double kSureExact = 2.6;
@@ -44,7 +41,9 @@ constexpr double kProbeOfExact = 0.06;
  * to find: what passes is not all beyond. */
 constexpr double kReached = 0.5;
 
-/* More than kMostGrowth, if more than chance says how many of the nodes near the query match. */
+/* How a beam with too few matching nodes grows: kMostKnownGrowth if chance does not say how many match. */
+constexpr double kLeastGrowth = 1.25;
+constexpr double kMostGrowth = 2;
 constexpr double kMostKnownGrowth = 16;
 
 /* A penalised walk that has cost so many times what was expected of a filter independent of the query,
@@ -159,6 +158,7 @@ SampleMemo *Scan::Impl::sample_memo() const {
 }
 
 FilterFacts Scan::Impl::facts() const {
+    constexpr uint32_t kUsualLimit = 10;
     const uint32_t wanted = options.wanted != 0 ? options.wanted : kUsualLimit;
     return {.nodes = estimate.nodes,
             .matching = estimate.matching,

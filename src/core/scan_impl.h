@@ -19,10 +19,6 @@ namespace hnsw::core {
  * bits may take as much. */
 inline constexpr size_t kVisitedShare = 4;
 
-/* How a beam grows that has found too few rows. */
-inline constexpr double kLeastGrowth = 1.25;
-inline constexpr double kMostGrowth = 2;
-
 struct Scan::Impl final : RecordSink, MatchSink {
     Impl(Index &index_ref, const Context &context_ref, RowSorter &sorter_ref)
         : index(index_ref),
@@ -82,7 +78,6 @@ struct Scan::Impl final : RecordSink, MatchSink {
 
     bool next_of_graph(ScanRow *row);
     void widen_for_failing();
-    double growth() const;
     bool more_of_graph();
     bool emit(ScanRow *row);
     Result result_of(NodeId id, const RecordView &record, float distance) const;

@@ -165,35 +165,6 @@ TEST(PostFilter, WidensAsRowsFail) {
     EXPECT_NEAR(unknown, all_fail, 0.05 * all_fail);
 }
 
-/* A search that has shown how many rows pass becomes about as wide as those wanted ask for. */
-TEST(PostFilter, GrowsByWhatIsMissing) {
-    FilteredIndex shared(Metric::kL2);
-    VectorSorter sorter;
-    Scan scan(*shared.index.index, shared.index.context, sorter);
-    auto reads_of = [&](uint32_t wanted) {
-        shared.index.stats = {};
-        for (const auto &query : shared.queries)
-            for (uint64_t tenth = 0; tenth < 10; tenth++) {
-                ScanOptions options{.ef = 20};
-                options.strategy = Strategy::kPostFilter;
-                options.wanted = wanted;
-                scan.begin(query.data(), options);
-                ScanRow row;
-                for (int passed = 0; passed < 10;) {
-                    EXPECT_TRUE(scan.next(&row));
-                    if (row_of(row.tid) % 10 == tenth)
-                        passed++;
-                    else
-                        scan.fail_last();
-                }
-            }
-        return static_cast<double>(shared.index.stats.records_read);
-    };
-    const double doubling = reads_of(100000);
-    EXPECT_LT(reads_of(10), 0.98 * doubling);
-    EXPECT_GT(reads_of(10), 0.5 * doubling);
-}
-
 class NeverShort : public ::testing::TestWithParam<Metric> {};
 
 TEST_P(NeverShort, ReturnsEveryMatchOnceAndRescans) {
