@@ -406,10 +406,10 @@ void compare(const Options &options, const Vectors &vectors) {
         if (begin > 0)
             std::shuffle(order.begin(), order.end(), random);
         for (size_t i : order)
-            for (size_t q = begin; q < std::min(begin + kTurn, queries); ++q) {
+            for (size_t q = begin; q < std::min(begin + kTurn, queries) && !sides[i].given_up;
+                 ++q) {
                 // Once and for all: it has answered the first so many queries then.
-                if (i != 0 && !sides[i].goes_on(sides[0], options))
-                    sides[i].given_up = true;
+                sides[i].given_up = i != 0 && !sides[i].goes_on(sides[0], options);
                 if (!sides[i].given_up)
                     sides[i].ask(vectors, q);
             }

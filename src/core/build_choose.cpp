@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cfloat>
-#include <cmath>
 
 #include "core/neighbours.h"
 #include "core/prefetch.h"

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/directory.h"
+#include "core/index.h"
 #include "core/posting.h"
 
 namespace hnsw::core {
@@ -54,9 +55,9 @@ bool MatchMemo::read_rows_of(NodeId id, Index &index, const Filter &filter,
     if (head.posting != kNoNode &&
         !read_postings(index, id, head.generation, head.posting, others, &attributes))
         return false;
-    for (size_t i = 0; i < others.size(); i++)
-        if (filter.met_by(others[i].tid(), attributes[i]))
-            rows.push_back(others[i].tid());
+    keep_meeting(filter, attributes, 0, others);
+    for (const StoredTid &other : others)
+        rows.push_back(other.tid());
     return true;
 }
 

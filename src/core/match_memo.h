@@ -13,12 +13,13 @@
 #include <span>
 #include <vector>
 
-#include "core/filter.h"
 #include "core/ids.h"
-#include "core/index.h"
 #include "core/sample_memo.h"
 
 namespace hnsw::core {
+
+class Index;
+struct Filter;
 
 struct MatchMemo {
     /* More are not kept: then reading their records costs more than finding them. */

@@ -58,6 +58,15 @@ bool read_postings(const Index &index, NodeId owner, uint32_t generation, uint32
     return true;
 }
 
+void keep_meeting(const Filter &filter, const std::pmr::vector<Attributes> &attributes,
+                  size_t first, std::pmr::vector<StoredTid> &tids) {
+    size_t kept = first;
+    for (size_t i = first; i < tids.size(); i++)
+        if (filter.met_by(tids[i].tid(), attributes[i - first]))
+            tids[kept++] = tids[i];
+    tids.resize(kept);
+}
+
 namespace {
 
 /* A free chunk, its page held in `txn`: from the list of posting pages or a new page. */

@@ -7,6 +7,7 @@
 #include <memory_resource>
 #include <vector>
 
+#include "core/filter.h"
 #include "core/index.h"
 #include "core/record_io.h"
 
@@ -27,6 +28,11 @@ inline BlockNo chunk_block(uint32_t address) { return address / PostingChunk::pe
 bool read_postings(const Index &index, NodeId owner, uint32_t generation, uint32_t first,
                    std::pmr::vector<StoredTid> &tids,
                    std::pmr::vector<Attributes> *attributes = nullptr);
+
+/* Of rows that read_postings() has appended, at tids[first] and on, keeps those that may meet the filter.
+ * attributes: theirs alone. */
+void keep_meeting(const Filter &filter, const std::pmr::vector<Attributes> &attributes,
+                  size_t first, std::pmr::vector<StoredTid> &tids);
 
 /* Adds a row to the node whose base record `edit` holds open, and commits. */
 void add_posting(const Index &index, RecordEdit &edit, NodeId owner, HeapTid tid,

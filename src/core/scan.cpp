@@ -271,7 +271,7 @@ void Scan::Impl::take_rows(const Result &result) {
         if (read_postings(index, result.id, result.generation, chain, tids,
                           filtered ? &attributes : nullptr)) {
             if (filtered)
-                drop_failing_rows(first);
+                keep_meeting(options.filter, attributes, first, tids);
             return;
         }
         /* VACUUM has shortened the chain meanwhile; no row has moved. */

@@ -41,7 +41,8 @@ constexpr double kProbeOfExact = 0.06;
  * to find: what passes is not all beyond. */
 constexpr double kReached = 0.5;
 
-/* How a beam with too few matching nodes grows: kMostKnownGrowth if chance does not say how many match. */
+/* How a beam with too few matching nodes grows, at least, and at most; the most if more than chance says how
+ * many of the nodes near the query match. */
 constexpr double kLeastGrowth = 1.25;
 constexpr double kMostGrowth = 2;
 constexpr double kMostKnownGrowth = 16;
@@ -586,15 +587,6 @@ bool Scan::Impl::first_row_matches(const Result &result) {
         return true;
     const DirectoryEntry entry = read_entry(index.store(), index.directory(), result.id);
     return entry.tid.tid() != result.tid.tid() || options.filter.met_by(entry.tid.tid(), entry.row);
-}
-
-/* Of the rows from posting chunks, at tids[first] and on, keeps those that meet the filter. */
-void Scan::Impl::drop_failing_rows(size_t first) {
-    size_t kept = first;
-    for (size_t i = first; i < tids.size(); i++)
-        if (options.filter.met_by(tids[i].tid(), attributes[i - first]))
-            tids[kept++] = tids[i];
-    tids.resize(kept);
 }
 
 }  // namespace hnsw::core

@@ -137,7 +137,6 @@ struct Scan::Impl final : RecordSink, MatchSink {
     bool has_matching_row(const Result &result);
     bool thinks_again(uint64_t found, uint32_t pages);
     bool first_row_matches(const Result &result);
-    void drop_failing_rows(size_t first);
     bool may_leave(const Result &result);
 
     Index &index;

@@ -126,9 +126,16 @@ bool fetch(FilterScanState *state, const core::HeapTid &row) {
     return fetch_row(state->heap_fetcher, row, ss->ps.state->es_snapshot, ss->ss_ScanTupleSlot);
 }
 
+// The page that fetch() has pinned last.
+void release_heap_page(FilterScanState *state) {
+    if (state->heap_fetcher != nullptr)
+        table_index_fetch_reset(state->heap_fetcher);
+}
+
 // Rows in order of the heap, the next ones on their way into the processor's cache while one is tested.
-void collect_tids(FilterScanState *state, HeapPrefetch *prefetch,
-                  std::span<const core::HeapTid> rows) {
+// work->prefetch is for this.
+void collect_tids(FilterScanState *state, std::span<const core::HeapTid> rows) {
+    HeapPrefetch *prefetch = &*state->work->prefetch;
     for (size_t i = 0; i < rows.size(); i++) {
         CHECK_FOR_INTERRUPTS();
         if (!prefetch->idle()) {
@@ -143,14 +150,13 @@ void collect_tids(FilterScanState *state, HeapPrefetch *prefetch,
 
 // Every row the bitmap names, in order of the heap.
 void collect_bitmap(FilterScanState *state) {
-    HeapPrefetch &prefetch =
-        state->work->prefetch.emplace(state->index, state->css.ss.ss_currentRelation);
+    state->work->prefetch.emplace(state->index, state->css.ss.ss_currentRelation);
     core::HeapTid batch[kBatch];
     size_t count = 0;
     auto add = [&](BlockNumber block, OffsetNumber offset) {
         batch[count++] = {block, offset};
         if (count == kBatch)
-            collect_tids(state, &prefetch, {batch, std::exchange(count, 0)});
+            collect_tids(state, {batch, std::exchange(count, 0)});
     };
     state->work->rows.for_each_block(
         [&](BlockNumber block, std::span<const uint64_t> offsets, bool lossy) {
@@ -163,17 +169,14 @@ void collect_bitmap(FilterScanState *state) {
                 for (uint64_t rest = offsets[word]; rest != 0; rest &= rest - 1)
                     add(block, static_cast<OffsetNumber>(word * 64 + std::countr_zero(rest)));
         });
-    collect_tids(state, &prefetch, {batch, count});
-    if (state->heap_fetcher != nullptr)
-        table_index_fetch_reset(state->heap_fetcher);
+    collect_tids(state, {batch, count});
+    release_heap_page(state);
 }
 
 void collect_known_rows(FilterScanState *state) {
-    HeapPrefetch &prefetch =
-        state->work->prefetch.emplace(state->index, state->css.ss.ss_currentRelation);
-    collect_tids(state, &prefetch, state->work->known_rows);
-    if (state->heap_fetcher != nullptr)
-        table_index_fetch_reset(state->heap_fetcher);
+    state->work->prefetch.emplace(state->index, state->css.ss.ss_currentRelation);
+    collect_tids(state, state->work->known_rows);
+    release_heap_page(state);
 }
 
 void collect_table(FilterScanState *state) {
@@ -315,8 +318,7 @@ PassRate probe(FilterScanState *state) {
         rate.tried++;
         rate.passed += passes(state) ? 1 : 0;
     }
-    if (state->heap_fetcher != nullptr)
-        table_index_fetch_reset(state->heap_fetcher);
+    release_heap_page(state);
     return rate;
 }
 

@@ -19,6 +19,15 @@ struct FilteredIndex {
         for (size_t i = 0; i < vectors.size(); i++)
             inserter.insert(vectors[i].data(), tid_of(i), {.key = {i * 7919 % vectors.size()}});
     }
+    /* The rows whose attribute is at most `high`. */
+    Rows rows_up_to(uint64_t high) const {
+        Rows rows;
+        for (uint64_t i = 0; i < vectors.size(); i++)
+            if (i * 7919 % vectors.size() <= high)
+                rows.insert(i);
+        return rows;
+    }
+
     TestIndex index;
     Vectors vectors;
     Vectors queries;

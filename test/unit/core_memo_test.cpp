@@ -14,10 +14,7 @@ TEST(MatchMemo, SparesTheDirectory) {
     for (uint64_t high : {0, 40, 700, 2500}) {
         memo.reset();
         Condition condition{.low = 0, .high = high};
-        Rows expected;
-        for (uint64_t i = 0; i < shared.vectors.size(); i++)
-            if (const uint64_t key = i * 7919 % shared.vectors.size(); key <= high)
-                expected.insert(i);
+        const Rows expected = shared.rows_up_to(high);
         uint64_t pages[3] = {};
         for (uint64_t &read : pages) {
             Scan scan(*shared.index.index, shared.index.context, sorter);
@@ -65,10 +62,7 @@ TEST(MatchMemo, IsMended) {
     VectorSorter sorter;
     MatchMemo memo(&index.memory);
     Condition condition{.low = 0, .high = 300};
-    Rows expected;
-    for (uint64_t i = 0; i < shared.vectors.size(); i++)
-        if (i * 7919 % shared.vectors.size() <= 300)
-            expected.insert(i);
+    Rows expected = shared.rows_up_to(300);
     uint64_t tested = 0; /* directory pages looked at */
     auto found = [&] {
         Scan scan(*index.index, index.context, sorter);
@@ -132,10 +126,7 @@ TEST(MatchMemo, FindsRows) {
     MatchMemo memo(&index.memory);
     Condition condition{.low = 0, .high = 30};
     const Filter filter{.conditions = {&condition, 1}};
-    Rows expected;
-    for (uint64_t i = 0; i < shared.vectors.size(); i++)
-        if (i * 7919 % shared.vectors.size() <= 30)
-            expected.insert(i);
+    Rows expected = shared.rows_up_to(30);
     auto search = [&] {
         Scan scan(*index.index, index.context, sorter);
         ScanOptions options{.filter = filter, .strategy = Strategy::kExact, .memo = &memo};
