@@ -26,7 +26,7 @@ BEGIN
 END $$;
 SET ROLE regress_hnsw_alice;
 SET enable_sort = off;
-SET hnsw.ef_search = 200;
+SET hnsw.ef_search = 400;
 EXPLAIN (COSTS OFF) SELECT id, owner FROM secret WHERE leak(owner) ORDER BY e <-> '[0.3,0.2,0.1]' LIMIT 5;
 SELECT id, owner FROM secret WHERE leak(owner) ORDER BY e <-> '[0.3,0.2,0.1]' LIMIT 5;
 CREATE TEMP TABLE seen (strategy text, ids int[]);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -43,10 +44,12 @@ public:
     /* Only candidates nearer than this enter. Infinite while there is room. */
     float bound() const { return bound_; }
     size_t width() const { return width_; }
-    /* How far the candidates to be expanded reach. Infinite while there are fewer. */
-    float horizon() const {
+    /* How far the candidates to be expanded reach, or the nearest part of them. Infinite while there
+     * are fewer. part: above 0, at most 1. */
+    float horizon(double part = 1) const {
+        const auto count = static_cast<size_t>(std::ceil(part * static_cast<double>(width_)));
         return entries_.size() < width_ ? std::numeric_limits<float>::infinity()
-                                        : entries_[width_ - 1].distance;
+                                        : entries_[count - 1].distance;
     }
 
     void push(float distance, NodeId id) {

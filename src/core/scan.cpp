@@ -19,6 +19,14 @@ constexpr size_t kBeamMargin = 8;
 /* A beam is not made wider on account of rows that fail for less than this. */
 constexpr double kLeastWidening = 1.1;
 
+/* Near the edge of a beam nodes are missing: estimates of theirs were beyond it. The first beam is wider
+ * than ef_search asks on that account; of one that had to be widened, this part leaves. */
+constexpr double kSettledPart = 0.8;
+
+/* By how much a beam is widened, at least and at most. */
+constexpr double kLeastGrowth = 1.5;
+constexpr double kMostGrowth = 2;
+
 /* Marks of dead rows are written when this many have gathered. */
 constexpr size_t kKillBatch = 256;
 
@@ -230,6 +238,16 @@ void Scan::Impl::widen_for_failing() {
     horizon = index.space().operator_value(query, beam.horizon());
 }
 
+/* How many times as wide the next beam is: by what is missing, if the caller says what it wants. */
+double Scan::Impl::growth() const {
+    if (options.wanted == 0 || handed_out == 0)
+        return kMostGrowth;
+    const double passed = handed_out - failed;
+    const double missing = std::max(1.0, options.wanted - passed);
+    const double share = (passed + 1) / (handed_out + 1);
+    return std::clamp(1 + missing / share / handed_out, kLeastGrowth, kMostGrowth);
+}
+
 /* Runs the next beam and moves the horizon, or changes phase and returns false. */
 bool Scan::Impl::more_of_graph() {
     if (stopping) {
@@ -241,13 +259,15 @@ bool Scan::Impl::more_of_graph() {
             start_exact();
             return false;
         }
-        graph.beam().widen(2 * graph.beam().width());
+        const double width = growth() * static_cast<double>(graph.beam().width());
+        graph.beam().widen(static_cast<size_t>(std::ceil(width)));
         context.stats->resumes++;
     }
     graph.run_base(*this);
-    first_beam = false;
     /* Beyond the beam's bound nodes may be missing still. */
-    horizon = index.space().operator_value(query, graph.beam().horizon());
+    horizon =
+        index.space().operator_value(query, graph.beam().horizon(first_beam ? 1 : kSettledPart));
+    first_beam = false;
     bool enough = options.iterative == Iterative::kOff || visited_after_first >= options.max_tuples;
     if (enough) {
         stopping = true;

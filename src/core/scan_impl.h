@@ -78,6 +78,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
 
     bool next_of_graph(ScanRow *row);
     void widen_for_failing();
+    double growth() const;
     bool more_of_graph();
     bool emit(ScanRow *row);
     Result result_of(NodeId id, const RecordView &record, float distance) const;

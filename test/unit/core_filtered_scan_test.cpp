@@ -76,6 +76,8 @@ std::vector<uint64_t> first_rows(Scan &scan, const ScanOptions &options,
             }
             if (matching.count(r) != 0)
                 queue.emplace(distance, r);
+            else
+                scan.fail_last();
         }
         while (!queue.empty() && out.size() < k && (!more || queue.begin()->first <= row.bound)) {
             out.push_back(queue.begin()->second);

@@ -46,6 +46,29 @@ TEST(Scan, ReturnsEveryRowOnceWhateverEf) {
     }
 }
 
+TEST(Scan, GoesOnFromTheNarrowestBeam) {
+    TestIndex index({.metric = Metric::kL1, .dim = 16});
+    Vectors rows = clustered(200, 16, 5, 3);
+    index.insert(rows);
+    VectorSorter sorter;
+    Scan scan(*index.index, index.context, sorter);
+    for (uint32_t wanted : {0u, 1u, 50u}) {
+        scan.begin(rows[7].data(), {.ef = 1, .wanted = wanted});
+        ScanRow row;
+        for (size_t i = 0; i < rows.size(); i++)
+            ASSERT_TRUE(scan.next(&row));
+        EXPECT_FALSE(scan.next(&row));
+    }
+}
+
+/* Those that a first beam of this width cannot hold: near the edge of a beam nodes are missing. */
+TEST(Scan, FindsRowsBeyondItsFirstBeam) {
+    TestIndex index({.metric = Metric::kCosine, .dim = 96});
+    Vectors rows = clustered(4000, 96, 1, 1);
+    index.insert(rows);
+    EXPECT_GE(index.recall(clustered(50, 96, 1, 2), rows, 10, 60), 0.992);
+}
+
 TEST(Scan, GoesOnExactlyWhenMemoryIsShort) {
     TestIndex index({.dim = 16});
     Vectors rows = clustered(3000, 16, 5, 3);
