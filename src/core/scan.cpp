@@ -20,7 +20,7 @@ constexpr size_t kBeamMargin = 8;
 constexpr double kLeastWidening = 1.1;
 
 /* Near the edge of a beam nodes are missing: estimates of theirs were beyond it. The first beam is wider
- * than ef_search asks on that account; of one that had to be widened, this part leaves. */
+ * than ef_search asks on that account; of one that was widened because rows failed, this part leaves. */
 constexpr double kSettledPart = 0.8;
 
 /* By how much a beam is widened, at least and at most. */
@@ -240,7 +240,7 @@ void Scan::Impl::widen_for_failing() {
 
 /* How many times as wide the next beam is: by what is missing, if the caller says what it wants. */
 double Scan::Impl::growth() const {
-    if (options.wanted == 0 || handed_out == 0)
+    if (options.wanted == 0 || failed == 0)
         return kMostGrowth;
     const double passed = handed_out - failed;
     const double missing = std::max(1.0, options.wanted - passed);
@@ -264,10 +264,10 @@ bool Scan::Impl::more_of_graph() {
         context.stats->resumes++;
     }
     graph.run_base(*this);
+    first_beam = false;
     /* Beyond the beam's bound nodes may be missing still. */
     horizon =
-        index.space().operator_value(query, graph.beam().horizon(first_beam ? 1 : kSettledPart));
-    first_beam = false;
+        index.space().operator_value(query, graph.beam().horizon(failed > 0 ? kSettledPart : 1));
     bool enough = options.iterative == Iterative::kOff || visited_after_first >= options.max_tuples;
     if (enough) {
         stopping = true;

@@ -11,10 +11,10 @@ using Rows = std::set<uint64_t>;
 
 /* Row i's attribute is i * 7919 modulo the number of rows. */
 struct FilteredIndex {
-    explicit FilteredIndex(Metric metric)
-        : index({.metric = metric, .dim = 24, .attributes = 1}),
-          vectors(clustered(2500, 24, 12, 1)),
-          queries(clustered(12, 24, 12, 2)) {
+    explicit FilteredIndex(Metric metric, uint32_t dim = 24, uint32_t clusters = 12)
+        : index({.metric = metric, .dim = dim, .attributes = 1}),
+          vectors(clustered(2500, dim, clusters, 1)),
+          queries(clustered(12, dim, clusters, 2)) {
         Inserter inserter(*index.index, index.context, 64);
         for (size_t i = 0; i < vectors.size(); i++)
             inserter.insert(vectors[i].data(), tid_of(i), {.key = {i * 7919 % vectors.size()}});

@@ -167,6 +167,35 @@ TEST(PostFilter, WidensAsRowsFail) {
     EXPECT_NEAR(unknown, all_fail, 0.05 * all_fail);
 }
 
+/* Where the rows nearest to the query are those that fail, the ones wanted lie at the edge of a beam, where
+ * nodes are missing. */
+TEST(PostFilter, FindsRowsBehindThoseThatFail) {
+    constexpr size_t kK = 10;
+    FilteredIndex shared(Metric::kCosine, 96, 1);
+    VectorSorter sorter;
+    Scan scan(*shared.index.index, shared.index.context, sorter);
+    ScanOptions options{.ef = 10, .wanted = kK};
+    options.strategy = Strategy::kPostFilter;
+    double hits = 0;
+    double count = 0;
+    for (size_t fail : {30u, 60u, 90u, 120u})
+        for (const auto &query : shared.queries) {
+            std::vector<std::pair<double, uint64_t>> ranked;
+            for (uint64_t r = 0; r < shared.vectors.size(); r++)
+                ranked.emplace_back(operator_distance(Metric::kCosine, query, shared.vectors[r]),
+                                    r);
+            std::sort(ranked.begin(), ranked.end());
+            Rows matching;
+            for (size_t i = fail; i < ranked.size(); i++)
+                matching.insert(ranked[i].second);
+            for (uint64_t r : first_rows(scan, options, shared, query, matching, kK))
+                hits += operator_distance(Metric::kCosine, query, shared.vectors[r]) <=
+                        ranked[fail + kK - 1].first;
+            count += kK;
+        }
+    EXPECT_GE(hits / count, 0.993);
+}
+
 class NeverShort : public ::testing::TestWithParam<Metric> {};
 
 TEST_P(NeverShort, ReturnsEveryMatchOnceAndRescans) {

@@ -61,14 +61,6 @@ TEST(Scan, GoesOnFromTheNarrowestBeam) {
     }
 }
 
-/* Those that a first beam of this width cannot hold: near the edge of a beam nodes are missing. */
-TEST(Scan, FindsRowsBeyondItsFirstBeam) {
-    TestIndex index({.metric = Metric::kCosine, .dim = 96});
-    Vectors rows = clustered(4000, 96, 1, 1);
-    index.insert(rows);
-    EXPECT_GE(index.recall(clustered(50, 96, 1, 2), rows, 10, 60), 0.992);
-}
-
 TEST(Scan, GoesOnExactlyWhenMemoryIsShort) {
     TestIndex index({.dim = 16});
     Vectors rows = clustered(3000, 16, 5, 3);
