@@ -75,9 +75,7 @@ void Scan::Impl::begin(const float *value) {
     } else {
         graph.descend(0);
         const size_t width = beam_width(options.ef);
-        const size_t room = options.strategy == Strategy::kPostFilter
-                                ? static_cast<size_t>(beam_width_for(0))
-                                : width;
+        const size_t room = options.strategy == Strategy::kPostFilter ? beam_width_for(0) : width;
         /* Where the caller does not wait for so many rows, one found late would be out of order. */
         graph.start_base(options.wanted != 0 ? width : room, room,
                          options.memory_limit / kVisitedShare);
@@ -92,8 +90,8 @@ size_t Scan::Impl::beam_width(uint32_t ef) const {
 }
 
 /* The same for rows of which `share` pass. */
-double Scan::Impl::beam_width_for(double share) const {
-    return filtered_width(static_cast<double>(beam_width(options.ef)), share);
+size_t Scan::Impl::beam_width_for(double share) const {
+    return static_cast<size_t>(filtered_width(static_cast<double>(beam_width(options.ef)), share));
 }
 
 void Scan::Impl::visit(NodeId id, const RecordView &record, float distance) {
@@ -230,10 +228,11 @@ bool Scan::Impl::next_of_graph(ScanRow *row) {
 void Scan::Impl::widen_for_failing() {
     Beam &beam = graph.beam();
     const double share = (handed_out - failed + 1) / (handed_out + 1);
-    const double width = beam_width_for(share);
-    if (std::isinf(horizon) || width < kLeastWidening * static_cast<double>(beam.width()))
+    const size_t width = beam_width_for(share);
+    const double least = kLeastWidening * static_cast<double>(beam.width());
+    if (std::isinf(horizon) || static_cast<double>(width) < least)
         return;
-    beam.widen(static_cast<size_t>(width));
+    beam.widen(width);
     graph.run_base(*this);
     horizon = index.space().operator_value(query, beam.horizon());
 }

@@ -187,7 +187,7 @@ void Scan::Impl::start_beam() {
     way = Way::kBeam;
     phase = Phase::kGraph;
     graph.descend(0);
-    graph.start_base(beam_width(options.ef), static_cast<size_t>(beam_width_for(0)),
+    graph.start_base(beam_width(options.ef), beam_width_for(0),
                      options.memory_limit / kVisitedShare);
     if (report.choice.strategy != Strategy::kPreFilter) {
         report.choice = plan(Strategy::kPreFilter, facts());
@@ -322,7 +322,7 @@ bool Scan::Impl::more_of_beam() {
 bool Scan::Impl::widen_for_share() {
     const double share =
         (in_hand.matching + gone.matching) / std::max(1.0, in_hand.nodes + gone.nodes);
-    const auto width = static_cast<size_t>(beam_width_for(share));
+    const size_t width = beam_width_for(share);
     if (width <= graph.beam().width())
         return false;
     graph.beam().widen(width);

@@ -87,7 +87,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     void take_rows(const Result &result);
     bool over_memory() const;
     size_t beam_width(uint32_t ef) const;
-    double beam_width_for(double share) const;
+    size_t beam_width_for(double share) const;
     void start_exact();
     void put_rows(const Result &result);
     bool next_of_exact(ScanRow *row);
