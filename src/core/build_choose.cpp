@@ -45,7 +45,6 @@ void ArenaMetric::many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, f
         const uint32_t batch = std::min(n - begin, kBatch);
         for (uint32_t i = 0; i < batch; i++) {
             rows[i] = arena_.vector(nodes[begin + i]);
-            /* All are wanted at once; the kernel asks for the next few alone. */
             prefetch_lines(rows[i], dim_);
         }
         if (metric_ == Metric::kL1) {

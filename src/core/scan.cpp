@@ -23,9 +23,9 @@ constexpr double kLeastWidening = 1.1;
  * than ef_search asks on that account; of one that was widened because rows failed, this part leaves. */
 constexpr double kSettledPart = 0.8;
 
-/* By how much a beam is widened, at least and at most. */
-constexpr double kLeastGrowth = 1.5;
-constexpr double kMostGrowth = 2;
+/* How many times as wide a beam of the plain scan becomes, at least and at most. */
+constexpr double kLeastPlainGrowth = 1.5;
+constexpr double kMostPlainGrowth = 2;
 
 /* Marks of dead rows are written when this many have gathered. */
 constexpr size_t kKillBatch = 256;
@@ -224,11 +224,13 @@ bool Scan::Impl::next_of_graph(ScanRow *row) {
     }
 }
 
+/* Of the rows handed out, the share that has not failed; of none it is one. */
+double Scan::Impl::passed_share() const { return (handed_out - failed + 1) / (handed_out + 1); }
+
 /* Makes the first beam as wide as a search needs of whose rows so many fail. */
 void Scan::Impl::widen_for_failing() {
     Beam &beam = graph.beam();
-    const double share = (handed_out - failed + 1) / (handed_out + 1);
-    const size_t width = beam_width_for(share);
+    const size_t width = beam_width_for(passed_share());
     const double least = kLeastWidening * static_cast<double>(beam.width());
     if (std::isinf(horizon) || static_cast<double>(width) < least)
         return;
@@ -240,11 +242,10 @@ void Scan::Impl::widen_for_failing() {
 /* How many times as wide the next beam is: by what is missing, if the caller says what it wants. */
 double Scan::Impl::growth() const {
     if (options.wanted == 0 || failed == 0)
-        return kMostGrowth;
-    const double passed = handed_out - failed;
-    const double missing = std::max(1.0, options.wanted - passed);
-    const double share = (passed + 1) / (handed_out + 1);
-    return std::clamp(1 + missing / share / handed_out, kLeastGrowth, kMostGrowth);
+        return kMostPlainGrowth;
+    const double missing = std::max(1.0, options.wanted - (handed_out - failed));
+    return std::clamp(1 + missing / passed_share() / handed_out, kLeastPlainGrowth,
+                      kMostPlainGrowth);
 }
 
 /* Runs the next beam and moves the horizon, or changes phase and returns false. */

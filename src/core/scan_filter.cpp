@@ -345,7 +345,8 @@ bool Scan::Impl::widen_beam() {
     const double most = std::min(kMostGrowth * (1 + near.matching), kMostKnownGrowth);
     auto widen = [most](Beam &of, uint32_t width) {
         const auto now = static_cast<double>(of.width());
-        of.widen(static_cast<size_t>(std::clamp<double>(width, kLeastGrowth * now, most * now)));
+        of.widen(static_cast<size_t>(
+            std::ceil(std::clamp<double>(width, kLeastGrowth * now, most * now))));
     };
     widen(beam, report.choice.width);
     if (graph.has_passing()) {

@@ -77,6 +77,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     void visit(NodeId id, const RecordView &record, float distance) override;
 
     bool next_of_graph(ScanRow *row);
+    double passed_share() const;
     void widen_for_failing();
     double growth() const;
     bool more_of_graph();

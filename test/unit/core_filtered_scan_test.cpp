@@ -178,13 +178,12 @@ TEST(PostFilter, FindsRowsBehindThoseThatFail) {
     options.strategy = Strategy::kPostFilter;
     double hits = 0;
     double count = 0;
-    for (size_t fail : {30u, 60u, 90u, 120u})
-        for (const auto &query : shared.queries) {
-            std::vector<std::pair<double, uint64_t>> ranked;
-            for (uint64_t r = 0; r < shared.vectors.size(); r++)
-                ranked.emplace_back(operator_distance(Metric::kCosine, query, shared.vectors[r]),
-                                    r);
-            std::sort(ranked.begin(), ranked.end());
+    for (const auto &query : shared.queries) {
+        std::vector<std::pair<double, uint64_t>> ranked;
+        for (uint64_t r = 0; r < shared.vectors.size(); r++)
+            ranked.emplace_back(operator_distance(Metric::kCosine, query, shared.vectors[r]), r);
+        std::sort(ranked.begin(), ranked.end());
+        for (size_t fail : {30u, 60u, 90u, 120u}) {
             Rows matching;
             for (size_t i = fail; i < ranked.size(); i++)
                 matching.insert(ranked[i].second);
@@ -193,6 +192,7 @@ TEST(PostFilter, FindsRowsBehindThoseThatFail) {
                         ranked[fail + kK - 1].first;
             count += kK;
         }
+    }
     EXPECT_GE(hits / count, 0.993);
 }
 
@@ -205,14 +205,15 @@ TEST_P(NeverShort, ReturnsEveryMatchOnceAndRescans) {
     Condition condition;
     for (uint64_t share : {1000, 200, 3, 0})
         for (Strategy strategy : kStrategies)
-            for (size_t memory : {size_t{4} << 20, size_t{6000}}) {
+            for (auto [ef, memory] :
+                 {std::pair<uint32_t, size_t>{10, 4 << 20}, {10, 6000}, {1, 4 << 20}}) {
                 condition.low = 1;
                 condition.high = share;
                 Rows matching;
                 for (uint64_t i = 0; i < shared.vectors.size(); i++)
                     if (i * 7919 % shared.vectors.size() - 1 < share)
                         matching.insert(i);
-                ScanOptions options{.ef = 10, .memory_limit = memory};
+                ScanOptions options{.ef = ef, .memory_limit = memory};
                 options.filter.conditions = {&condition, 1};
                 options.strategy = strategy;
                 for (bool keep : {false, true}) {
