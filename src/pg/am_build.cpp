@@ -79,6 +79,25 @@ core::RegionPlan plan_for(const core::CreateOptions &create, double rows, size_t
     return core::plan_regions(create, rows, budget);
 }
 
+// How many workers to ask for. The server goes by the blocks of the table; here it goes by those that the
+// vectors would take in it, if those are more: vectors may lie in TOAST, and it is adding one to the graph
+// that takes time. (That from 17 on the server has set ii_ParallelWorkers does not matter.)
+int planned_workers(Relation heap, Relation index, double rows, uint32_t dim) {
+    constexpr const char *kSetting = "min_parallel_table_scan_size";
+    const double heap_blocks = RelationGetNumberOfBlocks(heap);
+    const double vector_blocks = rows * dim * sizeof(float) / BLCKSZ;
+    const int nest = NewGUCNestLevel();
+    if (vector_blocks > heap_blocks) {
+        const auto threshold =
+            static_cast<int>(min_parallel_table_scan_size * heap_blocks / vector_blocks);
+        set_config_option(kSetting, psprintf("%d", threshold), PGC_USERSET, PGC_S_SESSION,
+                          GUC_ACTION_SAVE, true, 0, false);
+    }
+    const int workers = plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(index));
+    AtEOXact_GUC(true, nest);
+    return workers;
+}
+
 void build_serially(MemoryContext context, Relation heap, Relation index, IndexInfo *info,
                     BuildShared *shared, size_t bytes) {
     McxtResource memory(context);
@@ -145,18 +164,17 @@ IndexBuildResult *am_build(Relation heap, Relation index, IndexInfo *info) {
 
     const size_t budget = size_t{1024} * static_cast<size_t>(maintenance_work_mem);
     const BlockNumber blocks = RelationGetNumberOfBlocks(heap);
-    pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL,
-                                 static_cast<int64>(expected_rows(sample, blocks)));
-    int workers = planned_build_workers(heap, index, info);
+    const double rows = expected_rows(sample, blocks);
+    pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, static_cast<int64>(rows));
+    const int workers = planned_workers(heap, index, rows, create.dim);
     const core::RegionPlan plan =
-        plan_for(create, expected_rows(sample, blocks), budget, static_cast<uint32_t>(workers) + 1);
+        plan_for(create, rows, budget, static_cast<uint32_t>(workers) + 1);
     ParallelBuild build;
     IndexBuildResult *result;
     bool logged = false;
     if (plan.regions > 1) {
         result = static_cast<IndexBuildResult *>(palloc(sizeof(IndexBuildResult)));
-        *result = build_in_regions(context, heap, index, info, create, centre, plan,
-                                   expected_rows(sample, blocks), budget);
+        *result = build_in_regions(context, heap, index, info, create, centre, plan, rows, budget);
     } else if (workers > 0 &&
                begin_parallel_build(&build, heap, index, info, create, centre, workers,
                                     arena_bytes(create, sample, blocks, budget,

@@ -143,17 +143,6 @@ inline void complete_amroutine([[maybe_unused]] IndexAmRoutine *am,
 #endif
 }
 
-// Number of workers CREATE INDEX should ask for: from 17 on the server has planned them, before it
-// does so for btree indexes only.
-inline int planned_build_workers([[maybe_unused]] Relation heap, [[maybe_unused]] Relation index,
-                                 [[maybe_unused]] IndexInfo *info) {
-#if PG_VERSION_NUM >= 170000
-    return info->ii_ParallelWorkers;
-#else
-    return plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(index));
-#endif
-}
-
 // Counts one search for EXPLAIN (from 18: "Index Searches").
 inline void count_index_search([[maybe_unused]] IndexScanDesc scan) {
 #if PG_VERSION_NUM >= 180000

@@ -71,6 +71,22 @@ is(workers_during("$workers_setting SET max_parallel_maintenance_workers = 2;", 
     'parallel_workers = 0 of the table is heeded');
 $node->safe_psql('postgres', 'DROP INDEX items_v; ALTER TABLE items RESET (parallel_workers)');
 
+# Of vectors in TOAST the table itself has hardly a block, and workers are worth as much.
+$node->safe_psql('postgres', q{
+    CREATE TABLE wide AS SELECT id, (v || v || v || v || v || v || v || v || v || v)::vector(640) AS v FROM items WHERE id <= 4000;
+    ANALYZE wide});
+cmp_ok($node->safe_psql('postgres', q{SELECT pg_relation_size('wide')}), '<', 1 << 20, 'vectors in TOAST');
+my $wide = "SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 1; SET min_parallel_table_scan_size";
+for my $case ([ '8MB', 1 ], [ '12MB', 0 ]) {
+    my ($size, $expected) = @$case;
+    is(workers_during("$wide = '$size';", 'CREATE INDEX wide_v ON wide USING hnsw (v vector_l2_ops)'), $expected,
+        "10 MB of vectors in TOAST, $size at least for a worker: $expected at work");
+    check_clean($node, 'wide_v');
+    $node->safe_psql('postgres', 'DROP INDEX wide_v');
+}
+is($node->safe_psql('postgres', "$wide = '4MB'; CREATE INDEX ON wide USING hnsw (v vector_l2_ops); SHOW min_parallel_table_scan_size"),
+    '4MB', 'the setting is as it was');
+
 # ---- little memory -----------------------------------------------------------------------------
 
 for my $case ([ 0, '1MB' ], [ 2, '1MB' ], [ 0, '4MB' ], [ 2, '4MB' ]) {
