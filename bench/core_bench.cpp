@@ -196,7 +196,7 @@ void build_in_regions(const Arguments &a, const Matrix &base, const core::Space 
     std::pmr::memory_resource *memory = std::pmr::get_default_resource();
     const double cpu = cpu_seconds();
     core::RegionPlan plan =
-        core::plan_regions(a.create, static_cast<double>(base.rows()), a.memory);
+        core::plan_regions(a.create, static_cast<double>(base.rows()), a.memory, 1);
     if (plan.regions == 0)
         die("too little memory");
     if (a.copied >= 0) {
@@ -217,7 +217,8 @@ void build_in_regions(const Arguments &a, const Matrix &base, const core::Space 
     const core::Context context{memory, &stats};
     core::Index index(store, memory);
     MemorySpools spools;
-    core::RegionBuild build(index, context, a.create, regions, spools, a.memory, [] {});
+    core::NoCrew nobody(memory);
+    core::RegionBuild build(index, context, a.create, regions, spools, nobody, a.memory, [] {});
     for (size_t i = 0; i < base.rows(); i++)
         build.add(base.row(i), tid_of(i), {});
     std::printf("laid aside: %.2f s\n", cpu_seconds() - cpu);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "core/build_write.h"
@@ -35,22 +36,34 @@ constexpr double kFewestNodes = 256;
 /* What a spool may keep in memory. */
 constexpr size_t kSpoolBytes = size_t{10} << 10;
 
+/* Rows of a batch take this share of the budget, and not more than so many bytes: at the end of each the
+ * crew waits for the slowest row. */
+constexpr size_t kBatchShare = 64;
+constexpr size_t kMostBatchBytes = size_t{1} << 20;
+
 constexpr uint32_t kRowsPerPoll = 64;
 
-/* For the arena, of `budget`, when the build has so many rows and regions. */
-size_t arena_budget(size_t budget, double rows, double regions) {
-    const double other = rows * sizeof(uint32_t) + 2 * regions * kSpoolBytes;
-    return static_cast<size_t>(std::max(0.0, static_cast<double>(budget) - other));
+size_t board_bytes(const CreateOptions &options, size_t budget) {
+    return CrewBoard::bytes(options, std::min(budget / kBatchShare, kMostBatchBytes));
+}
+
+/* The arena's bytes, of `budget`, when the build has so many rows and regions and such a crew. */
+size_t arena_bytes(const CreateOptions &options, size_t budget, double rows, double regions,
+                   uint32_t crew) {
+    const double other = rows * sizeof(uint32_t) + 2 * regions * kSpoolBytes +
+                         static_cast<double>(board_bytes(options, budget));
+    const double left = std::max(0.0, static_cast<double>(budget) - other);
+    return arena_bytes_within(options, static_cast<size_t>(left), crew);
 }
 
 }  // namespace
 
-RegionPlan plan_regions(const CreateOptions &options, double rows, size_t budget) {
+RegionPlan plan_regions(const CreateOptions &options, double rows, size_t budget, uint32_t crew) {
     if (options.metric == Metric::kL1)
         return {}; /* without codes lists cannot be merged */
     double regions = 1;
     for (int i = 0; i < 3; i++) {
-        const size_t arena = arena_bytes_within(options, arena_budget(budget, rows, regions), 1);
+        const size_t arena = arena_bytes(options, budget, rows, regions, crew);
         const double nodes = static_cast<double>(arena) / arena_bytes_per_row(options);
         if (nodes < kFewestNodes || arena > budget)
             return {};
@@ -74,12 +87,14 @@ void create_index_with_centre(PageStore &store, const CreateOptions &options, co
 }
 
 RegionBuild::RegionBuild(Index &index, const Context &context, const CreateOptions &options,
-                         const Regions &regions, SpoolSource &spools, size_t budget, Poll poll)
+                         const Regions &regions, SpoolSource &spools, Crew &crew, size_t budget,
+                         Poll poll)
     : index_(index),
       context_(context),
       options_(options),
       regions_(regions),
       spools_(spools),
+      crew_(crew),
       budget_(budget),
       poll_(poll),
       query_(context.memory),
@@ -147,12 +162,7 @@ void RegionBuild::finish() {
         rows += region.rows;
     }
     table_.assign(rows, kNoNode);
-    const size_t bytes = arena_bytes_within(
-        options_, arena_budget(budget_, rows, static_cast<double>(region_.size())), 1);
-    void *memory = context_.memory->allocate(bytes, 64);
-    for (Region &region : region_)
-        build_region(region, memory, bytes);
-    context_.memory->deallocate(memory, bytes, 64);
+    build_regions();
     set_meta();
     resolve();
     merge_copies();
@@ -161,17 +171,29 @@ void RegionBuild::finish() {
     insert_left_over();
 }
 
-void RegionBuild::build_region(Region &region, void *arena_memory, size_t arena_bytes) {
+void RegionBuild::build_regions() {
+    const size_t board = board_bytes(options_, budget_);
+    const size_t arena = arena_bytes(options_, budget_, static_cast<double>(table_.size()),
+                                     static_cast<double>(region_.size()), crew_.most());
+    board_ = CrewBoard::format(crew_.gather(board + arena), options_, board);
+    {
+        CrewMember member(board_, index_.space(), options_, poll_, context_.memory);
+        for (Region &region : region_)
+            build_region(region, arena, member);
+    }
+    crew_.dismiss();
+    board_ = nullptr;
+}
+
+void RegionBuild::build_region(Region &region, size_t arena_bytes, CrewMember &member) {
     if (region.rows != 0) {
-        Arena::format(arena_memory, arena_bytes, arena_shape(options_));
-        Arena arena(arena_memory);
-        BuildWorker worker(arena, index_.space(), options_, poll_, context_.memory);
-        add_homes(region, arena, static_cast<size_t>(kHomes * static_cast<double>(arena_bytes)),
-                  worker);
-        add_copies(region, worker);
-        while (worker.trim_some())
-            poll_();
-        worker.connect();
+        Arena::format(board_->arena(), arena_bytes, arena_shape(options_));
+        board_->begin_graph();
+        add_homes(region, static_cast<size_t>(kHomes * static_cast<double>(arena_bytes)), member);
+        add_copies(region, member);
+        run(CrewTask::kTrim, member);
+        member.connect();
+        const Arena arena(board_->arena());
         if (widths_.beam_factor == 0)
             widths_ = measure_widths(arena, index_.space(), options_, poll_, context_.memory);
         write_region(region, arena);
@@ -180,39 +202,52 @@ void RegionBuild::build_region(Region &region, void *arena_memory, size_t arena_
     spools_.destroy(region.copies);
 }
 
-void RegionBuild::add_homes(Region &region, const Arena &arena, size_t most, BuildWorker &worker) {
-    const size_t bytes = packed_ + options_.dim * sizeof(float);
-    std::pmr::vector<float> value(options_.dim, context_.memory);
+void RegionBuild::run(CrewTask task, CrewMember &member) {
+    poll_();
+    board_->begin(task);
+    crew_.begin_round();
+    member.take_part();
+    crew_.end_round();
+}
+
+void RegionBuild::add_homes(Region &region, size_t most, CrewMember &member) {
+    const size_t bytes = options_.dim * sizeof(float);
     region.homes->rewind();
-    for (uint32_t i = 0; i < region.rows; i++) {
-        if (i % kRowsPerPoll == 0)
-            poll_();
-        region.homes->read(buffer_.data(), bytes);
-        std::memcpy(value.data(), buffer_.data() + packed_, options_.dim * sizeof(float));
-        if (arena.used_bytes() > most ||
-            worker.add(value.data(), packed_tid(buffer_.data()).tid(),
-                       packed_attributes(buffer_.data(), options_.attributes)) ==
-                BuildWorker::Added::kFull) {
-            left_over_->write(buffer_.data(), bytes);
+    for (uint32_t row = 0; row < region.rows;) {
+        board_->begin_batch(most);
+        for (; !board_->full() && row < region.rows; row++) {
+            region.homes->read(board_->packed(board_->rows()), packed_);
+            region.homes->read(board_->value(board_->rows()), bytes);
+            board_->add_row();
+        }
+        run(CrewTask::kAdd, member);
+        const uint32_t first = region.start + row - board_->rows();
+        for (uint32_t i = 0; i < board_->rows(); i++) {
+            table_[first + i] = board_->node(i);
+            if (board_->node(i) != kNoArenaNode)
+                continue;
+            left_over_->write(board_->packed(i), packed_);
+            left_over_->write(board_->value(i), bytes);
             left_over_rows_++;
-        } else {
-            table_[region.start + i] = worker.last_node();
         }
     }
 }
 
-/* A copy's node has the number of its row in place of a heap row. */
-void RegionBuild::add_copies(Region &region, BuildWorker &worker) {
-    std::pmr::vector<float> value(options_.dim, context_.memory);
+/* A copy's node has the number of its row in place of a heap row. Those that find no room are left out. */
+void RegionBuild::add_copies(Region &region, CrewMember &member) {
     region.copies->rewind();
     CopyHead head;
-    for (uint32_t i = 0; region.copies->read(&head, sizeof(head)); i++) {
-        if (i % kRowsPerPoll == 0)
-            poll_();
-        region.copies->read(value.data(), value.size() * sizeof(float));
-        const HeapTid number = {region_[head.home].start + head.row, 1};
-        if (worker.add(value.data(), number, {}) == BuildWorker::Added::kFull)
-            return;
+    bool more = region.copies->read(&head, sizeof(head));
+    while (more) {
+        board_->begin_batch(std::numeric_limits<size_t>::max());
+        for (; more && !board_->full(); more = region.copies->read(&head, sizeof(head))) {
+            const uint32_t i = board_->rows();
+            const HeapTid number = {region_[head.home].start + head.row, 1};
+            pack_row(board_->packed(i), StoredTid::from(number), {}, options_.attributes);
+            region.copies->read(board_->value(i), options_.dim * sizeof(float));
+            board_->add_row();
+        }
+        run(CrewTask::kAdd, member);
     }
 }
 

@@ -5,15 +5,17 @@
  * region is laid aside and in the end merged into the record, chosen from both lists' codes.  Upper
  * layers come last, by the way inserts take.
  *
- * Only the arena and four bytes per row are held in memory.  A home row that finds no room in the
+ * Only the arena, a batch of rows and four bytes per row are held in memory.  A home row that finds no room in the
  * arena (the regions came out too uneven) is inserted at the end; a copy that finds none is left out.
+ *
+ * Rows are added to the arena by a crew (build_crew.h); everything else is the work of one process.
  *
  * While regions are being built, a record's links name rows, by number; resolve() makes them node
  * ids.  Nobody else may look at the index before finish() has returned.
  */
 #pragma once
 
-#include "core/build.h"
+#include "core/build_crew.h"
 #include "core/build_measure.h"
 #include "core/context.h"
 #include "core/record_io.h"
@@ -46,8 +48,8 @@ struct RegionPlan {
     double copied = 0;    /* share of the rows to be copied */
 };
 
-/* A plan for about `rows` rows within `budget` bytes. */
-RegionPlan plan_regions(const CreateOptions &options, double rows, size_t budget);
+/* A plan for about `rows` rows within `budget` bytes, for a crew of so many at most. */
+RegionPlan plan_regions(const CreateOptions &options, double rows, size_t budget, uint32_t crew);
 
 /* Makes an empty relation an empty index with that centre (dim floats; null = the origin). */
 void create_index_with_centre(PageStore &store, const CreateOptions &options, const float *centre,
@@ -58,7 +60,7 @@ class RegionBuild {
 public:
     /* All outlive the object. `index` is as create_index_with_centre() left it; `regions` fitted. */
     RegionBuild(Index &index, const Context &context, const CreateOptions &options,
-                const Regions &regions, SpoolSource &spools, size_t budget, Poll poll);
+                const Regions &regions, SpoolSource &spools, Crew &crew, size_t budget, Poll poll);
     RegionBuild(const RegionBuild &) = delete;
     RegionBuild &operator=(const RegionBuild &) = delete;
 
@@ -84,9 +86,11 @@ private:
     };
 
     Regions::Place place_of_row() const;
-    void build_region(Region &region, void *arena_memory, size_t arena_bytes);
-    void add_homes(Region &region, const Arena &arena, size_t most, BuildWorker &worker);
-    void add_copies(Region &region, BuildWorker &worker);
+    void build_regions();
+    void build_region(Region &region, size_t arena_bytes, CrewMember &member);
+    void run(CrewTask task, CrewMember &member);
+    void add_homes(Region &region, size_t most, CrewMember &member);
+    void add_copies(Region &region, CrewMember &member);
     void write_region(const Region &region, const Arena &arena);
     NodeId write_home(const Arena &arena, ArenaId id, const RecordImage &record);
     void write_further_rows(const Arena &arena, ArenaId id, NodeId node);
@@ -106,11 +110,13 @@ private:
     const CreateOptions &options_;
     const Regions &regions_;
     SpoolSource &spools_;
+    Crew &crew_;
     size_t budget_;
     Poll poll_;
     Query query_;
     uint32_t packed_;                    /* bytes of a packed row */
     std::pmr::vector<std::byte> buffer_; /* a packed row and its floats; or a copy's */
+    CrewBoard *board_ = nullptr;         /* while regions are built */
     std::pmr::vector<Region> region_;
     std::pmr::vector<uint32_t>
         table_;              /* by row: its node; while its region is built, in the arena */

@@ -70,13 +70,13 @@ size_t arena_bytes(const core::CreateOptions &create, const Sample &sample, Bloc
                                                  : allowed;
 }
 
-// The plan of a build in regions; of none if the graph fits into the memory.
+// The plan of a build in regions; of none if the graph fits into the memory. processes: that share it.
 core::RegionPlan plan_for(const core::CreateOptions &create, double rows, size_t budget,
                           uint32_t processes) {
     const double needed = rows * static_cast<double>(core::arena_bytes_per_row(create));
     if (needed <= static_cast<double>(core::arena_bytes_within(create, budget, processes)))
         return {};
-    return core::plan_regions(create, rows, budget);
+    return core::plan_regions(create, rows, budget, processes);
 }
 
 // How many workers to ask for. The server goes by the blocks of the table; here it goes by those that the
@@ -174,7 +174,8 @@ IndexBuildResult *am_build(Relation heap, Relation index, IndexInfo *info) {
     bool logged = false;
     if (plan.regions > 1) {
         result = static_cast<IndexBuildResult *>(palloc(sizeof(IndexBuildResult)));
-        *result = build_in_regions(context, heap, index, info, create, centre, plan, rows, budget);
+        *result = build_in_regions(context, heap, index, info, create, centre, plan, rows, budget,
+                                   workers);
     } else if (workers > 0 &&
                begin_parallel_build(&build, heap, index, info, create, centre, workers,
                                     arena_bytes(create, sample, blocks, budget,

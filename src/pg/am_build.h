@@ -43,6 +43,10 @@ inline constexpr int kSampleRowsPerBlock = 16;
 BlockNumber sample_blocks(Relation heap, Relation index, IndexInfo *info, BlockNumber wanted,
                           IndexBuildCallback callback, void *sample, int *in_block);
 
+// The space that a build computes in. `centre`: dim floats that outlive it, or null.
+core::Space build_space(const core::CreateOptions &create, const float *centre,
+                        std::pmr::memory_resource *memory);
+
 enum class BuildStage : int { kMemory, kFull, kWriting, kPages };
 
 // In shared memory for a parallel build; dim floats of the centre follow it.
@@ -149,11 +153,11 @@ void wait_for_workers(ParallelBuild *build);
 // Ends the workers and frees the shared memory.
 void end_parallel_build(ParallelBuild *build);
 
-// Builds the index within `budget` bytes by regions (core/build_regions.h). `centre`: dim floats, or
-// null; rows: how many the table probably has.
+// Builds the index within `budget` bytes by regions (core/build_regions.h), with up to so many workers.
+// `centre`: dim floats, or null; rows: how many the table probably has.
 IndexBuildResult build_in_regions(MemoryContext context, Relation heap, Relation index,
                                   IndexInfo *info, const core::CreateOptions &create,
                                   const float *centre, const core::RegionPlan &plan, double rows,
-                                  size_t budget);
+                                  size_t budget, int workers);
 
 }  // namespace hnsw::pg

@@ -1,5 +1,6 @@
 // Parallel CREATE INDEX: shared memory, workers, and what a worker does.
 #include "pg/am_build.h"
+#include "pg/parallel.h"
 
 namespace hnsw::pg {
 
@@ -7,36 +8,6 @@ namespace {
 
 constexpr uint64 kKeyShared = 0x484E535700000001;
 constexpr uint64 kKeyScan = 0x484E535700000002;
-constexpr uint64 kKeyQuery = 0x484E535700000003;
-
-// Whether an error is a user's or administrator's wish. Any other one means that shared memory
-// cannot be had: which code that has depends on its type and on the system.
-bool is_cancel(const ErrorData *edata) {
-    return ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
-}
-
-// Runs `call`, which allocates shared memory; false if that cannot be had. A resource owner of its
-// own takes what a failed attempt leaves behind.
-template <typename F>
-bool had(F &&call) {
-    ResourceOwner outer = CurrentResourceOwner;
-    ResourceOwner owner = ResourceOwnerCreate(outer, "hnsw build");
-    CurrentResourceOwner = owner;
-    ErrorData *error = pg_try(call);
-    CurrentResourceOwner = outer;
-    if (error == nullptr)
-        return true;
-    if (is_cancel(error))
-        ReThrowError(error);
-    ereport(DEBUG1,
-            (errmsg_internal("hnsw build goes on without shared memory: %s", error->message)));
-    FreeErrorData(error);
-    ResourceOwnerRelease(owner, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
-    ResourceOwnerRelease(owner, RESOURCE_RELEASE_LOCKS, false, false);
-    ResourceOwnerRelease(owner, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
-    ResourceOwnerDelete(owner);
-    return false;
-}
 
 void drop(ParallelBuild *build) {
     if (build->context != nullptr) {
@@ -53,7 +24,8 @@ void drop(ParallelBuild *build) {
 bool allocate(ParallelBuild *build, Relation heap, const core::CreateOptions &create, int workers,
               size_t arena_bytes) {
     dsm_segment *segment = nullptr;
-    if (!had([&]() noexcept { segment = dsm_create(arena_bytes, DSM_CREATE_NULL_IF_MAXSEGMENTS); }))
+    if (!try_shared_memory(
+            [&]() noexcept { segment = dsm_create(arena_bytes, DSM_CREATE_NULL_IF_MAXSEGMENTS); }))
         return false;
     if (segment == nullptr)
         return false;
@@ -63,18 +35,14 @@ bool allocate(ParallelBuild *build, Relation heap, const core::CreateOptions &cr
     build->context = context;
     shm_toc_estimate_chunk(&context->estimator, BuildShared::bytes(create.dim));
     shm_toc_estimate_chunk(&context->estimator, table_parallelscan_estimate(heap, build->snapshot));
-    if (debug_query_string != nullptr)
-        shm_toc_estimate_chunk(&context->estimator, strlen(debug_query_string) + 1);
-    shm_toc_estimate_keys(&context->estimator, 3);
-    return had([&]() noexcept { InitializeParallelDSM(context); }) && context->seg != nullptr;
+    shm_toc_estimate_keys(&context->estimator, 2);
+    estimate_query_text(context);
+    return try_shared_memory([&]() noexcept { InitializeParallelDSM(context); }) &&
+           context->seg != nullptr;
 }
 
 void build_worker(dsm_segment *, shm_toc *toc) {
-    auto *query = static_cast<char *>(shm_toc_lookup(toc, kKeyQuery, true));
-    if (query != nullptr) {
-        debug_query_string = query;
-        pgstat_report_activity(STATE_RUNNING, query);
-    }
+    report_query_text(toc);
     auto *shared = static_cast<BuildShared *>(shm_toc_lookup(toc, kKeyShared, false));
     auto *scan = static_cast<ParallelTableScanDesc>(shm_toc_lookup(toc, kKeyScan, false));
     // As the leader's session locked them.
@@ -130,12 +98,7 @@ bool begin_parallel_build(ParallelBuild *build, Relation heap, Relation index, I
     table_parallelscan_initialize(heap, build->scan, build->snapshot);
     shm_toc_insert(context->toc, kKeyScan, build->scan);
 
-    if (debug_query_string != nullptr) {
-        size_t bytes = strlen(debug_query_string) + 1;
-        void *query = shm_toc_allocate(context->toc, bytes);
-        memcpy(query, debug_query_string, bytes);
-        shm_toc_insert(context->toc, kKeyQuery, query);
-    }
+    insert_query_text(context);
 
     LaunchParallelWorkers(context);
     build->workers = context->nworkers_launched;

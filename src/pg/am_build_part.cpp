@@ -34,20 +34,20 @@ private:
     bool logged_;
 };
 
-core::Space make_space(BuildShared *shared, std::pmr::memory_resource *memory) {
-    const core::CreateOptions &create = shared->create;
-    core::Space::Centres centres;
-    centres.coordinates[0] = shared->has_centre ? shared->centre() : nullptr;
-    return core::Space(create.metric, create.dim, core::layouts_of(create).base.bits,
-                       create.rotation_seed, centres, memory);
-}
-
 void report_phase(bool leader, BuildPhase phase) {
     if (leader)
         pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase);
 }
 
 }  // namespace
+
+core::Space build_space(const core::CreateOptions &create, const float *centre,
+                        std::pmr::memory_resource *memory) {
+    core::Space::Centres centres;
+    centres.coordinates[0] = centre;
+    return core::Space(create.metric, create.dim, core::layouts_of(create).base.bits,
+                       create.rotation_seed, centres, memory);
+}
 
 void init_build_shared(BuildShared *shared, Relation heap, Relation index, bool concurrent,
                        const core::CreateOptions &create, const float *centre) {
@@ -75,7 +75,8 @@ BuildPart::BuildPart(MemoryContext context, BuildShared *shared, void *arena, Re
       attributes_(index),
       memory_(context),
       arena_(arena),
-      space_(make_space(shared, &memory_)),
+      space_(
+          build_space(shared->create, shared->has_centre ? shared->centre() : nullptr, &memory_)),
       worker_(arena_, space_, shared->create, check_for_interrupts, &memory_) {}
 
 BuildStage BuildPart::stage() {

@@ -1,8 +1,8 @@
 // CREATE INDEX when the graph does not fit into maintenance_work_mem: rows laid aside in temporary
-// files by region, then core::RegionBuild.  One process does it all.
+// files by region, then core::RegionBuild.
 #include "core/build_regions.h"
 
-#include "pg/am_build.h"
+#include "pg/am_build_crew.h"
 
 namespace hnsw::pg {
 
@@ -149,7 +149,7 @@ void lay_aside_callback(Relation index, ItemPointer tid, Datum *values, bool *is
 IndexBuildResult build_in_regions(MemoryContext context, Relation heap, Relation index,
                                   IndexInfo *info, const core::CreateOptions &create,
                                   const float *centre, const core::RegionPlan &plan, double rows,
-                                  size_t budget) {
+                                  size_t budget, int workers) {
     auto *memory = create_in_context<McxtResource>(context, context);
     auto *regions = create_in_context<core::Regions>(context, create.dim, memory);
     MemoryContext sampling =
@@ -161,9 +161,10 @@ IndexBuildResult build_in_regions(MemoryContext context, Relation heap, Relation
     core::create_index_with_centre(store, create, centre, memory);
     auto *opened = OpenIndex::open(context, index, heap, BufferStore::Purpose::kBulk);
     FileSpools spools(context);
+    ParallelCrew crew(memory, create, centre, workers);
     auto *build =
         create_in_context<core::RegionBuild>(context, opened->index, opened->core_context(), create,
-                                             *regions, spools, budget, check_for_interrupts);
+                                             *regions, spools, crew, budget, check_for_interrupts);
     AttributeColumns attributes(index);
     Loading loading = {build, &attributes, create.dim, 0,
                        AllocSetContextCreate(context, "hnsw build row", ALLOCSET_DEFAULT_SIZES)};
@@ -174,9 +175,10 @@ IndexBuildResult build_in_regions(MemoryContext context, Relation heap, Relation
     result.index_tuples = static_cast<double>(loading.rows);
     pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, kPhaseRegions);
     build->finish();
-    ereport(DEBUG1, (errmsg_internal("hnsw build: %u regions, %llu rows inserted one by one",
-                                     regions->count(),
-                                     static_cast<unsigned long long>(build->inserted_singly()))));
+    ereport(DEBUG1,
+            (errmsg_internal("hnsw build: %u regions, %d workers, %llu rows inserted one by one",
+                             regions->count(), crew.launched(),
+                             static_cast<unsigned long long>(build->inserted_singly()))));
     return result;
 }
 

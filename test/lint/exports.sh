@@ -10,7 +10,7 @@ called=$(cat sql/hnsw--*.sql | grep -oE "'hnsw_[a-z0-9_]+'" | tr -d "'" | sort -
 for s in $exported; do
     case $s in
         Pg_magic_func | _PG_init | pg_finfo_hnsw_*) continue ;;
-        hnsw_build_worker) continue ;; # parallel workers look it up by name
+        hnsw_build_worker | hnsw_build_helper) continue ;; # parallel workers look it up by name
     esac
     echo "$called" | grep -qx "$s" || { echo "exported but not called by any script: $s"; status=1; }
 done

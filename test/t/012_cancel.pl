@@ -37,8 +37,9 @@ sub seconds_for {
 # ---- CREATE INDEX -----------------------------------------------------------------------------
 
 my $build = 'CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 12)';
-for my $workers (0, 2) {
-    my $setting = "SET max_parallel_maintenance_workers = $workers; SET min_parallel_table_scan_size = 0";
+for my $case ([ 0, '64MB' ], [ 2, '64MB' ], [ 2, '1MB' ]) {
+    my ($workers, $memory) = @$case;
+    my $setting = "SET max_parallel_maintenance_workers = $workers; SET maintenance_work_mem = '$memory'";
     $node->safe_psql('postgres', "ALTER TABLE items SET (parallel_workers = $workers)");
     my $seconds = seconds_for("$setting; $build; DROP INDEX items_v");
     my $cancelled = 0;
@@ -51,7 +52,21 @@ for my $workers (0, 2) {
             $node->safe_psql('postgres', 'DROP INDEX items_v');
         }
     }
-    cmp_ok($cancelled, '>=', 1, "$cancelled of 8 builds with $workers workers were cancelled");
+    cmp_ok($cancelled, '>=', 1, "$cancelled of 8 builds with $workers workers and $memory were cancelled");
+}
+
+# A worker that is terminated takes the build with it.
+for my $memory ('64MB', '1MB') {
+    my $session = $node->background_psql('postgres', on_error_stop => 0);
+    $session->{stdin} .= "SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '$memory';\n$build;\n\\echo over\n";
+    until ($session->{stdout} =~ /over/) {
+        $session->{run}->pump_nb;
+        $node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'parallel worker'});
+    }
+    like($session->{stderr}, qr/terminating .*due to administrator command/, "with $memory: a terminated worker's error");
+    $session->{stdout} = '';
+    $session->quit;
+    is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE relname = 'items_v'}), '0', 'nothing is left');
 }
 $node->safe_psql('postgres', $build);
 check_clean($node, 'items_v');

@@ -1,7 +1,11 @@
 /* Builds with less memory than the graph needs: the regions, the index they become, the memory used. */
 #include <gtest/gtest.h>
 
+#include <condition_variable>
+#include <mutex>
+#include <new>
 #include <numeric>
+#include <thread>
 
 #include "core/build_regions.h"
 #include "core/verify.h"
@@ -69,10 +73,87 @@ private:
     }
 };
 
+/* Helpers that are threads. */
+class ThreadCrew final : public Crew {
+public:
+    ThreadCrew(uint32_t helpers, const Space &space, const CreateOptions &options)
+        : helpers_(helpers), space_(space), options_(options) {}
+    uint32_t most() const override { return helpers_ + 1; }
+    void *gather(size_t bytes) override {
+        memory_ = ::operator new (bytes, std::align_val_t{64});
+        for (uint32_t i = 0; i < helpers_; i++)
+            threads_.emplace_back([this] { help(); });
+        return memory_;
+    }
+    void begin_round() override {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        round_++;
+        open_ = true;
+        changed_.notify_all();
+    }
+    void end_round() override {
+        std::unique_lock<std::mutex> lock(mutex_);
+        /* On a busy machine a round would often be over before a thread has noticed it. */
+        if (round_ <= kMet)
+            changed_.wait(lock, [&] { return joined_ >= round_ * helpers_; });
+        open_ = false;
+        changed_.wait(lock, [&] { return at_work_ == 0; });
+    }
+    void dismiss() override {
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            over_ = true;
+            changed_.notify_all();
+        }
+        for (std::thread &thread : threads_)
+            thread.join();
+        ::operator delete (memory_, std::align_val_t{64});
+    }
+    uint64_t joined() const { return joined_; }
+
+private:
+    static constexpr uint64_t kMet = 20; /* rounds that every helper joins */
+
+    void help() {
+        CrewMember member(
+            static_cast<CrewBoard *>(memory_), space_, options_, [] {},
+            std::pmr::new_delete_resource());
+        std::unique_lock<std::mutex> lock(mutex_);
+        for (uint64_t last = 0;;) {
+            changed_.wait(lock, [&] { return over_ || (open_ && round_ != last); });
+            if (over_)
+                return;
+            last = round_;
+            joined_++;
+            at_work_++;
+            changed_.notify_all();
+            lock.unlock();
+            member.take_part();
+            lock.lock();
+            at_work_--;
+            changed_.notify_all();
+        }
+    }
+
+    const uint32_t helpers_;
+    const Space &space_;
+    const CreateOptions &options_;
+    void *memory_ = nullptr;
+    std::vector<std::thread> threads_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    uint64_t round_ = 0;
+    uint64_t joined_ = 0; /* rounds, by all helpers */
+    uint32_t at_work_ = 0;
+    bool open_ = false;
+    bool over_ = false;
+};
+
 struct Spec {
     CreateOptions create;
     size_t budget;
     uint32_t regions = 0; /* 0: as planned */
+    uint32_t helpers = 0;
 };
 
 struct Built {
@@ -100,7 +181,8 @@ Built build(MemStore &store, const Spec &spec, const Vectors &rows) {
     std::vector<float> centre;
     for (double x : sum)
         centre.push_back(static_cast<float>(x / std::max(summed, 1u)));
-    RegionPlan plan = plan_regions(create, static_cast<double>(rows.size()), spec.budget);
+    RegionPlan plan =
+        plan_regions(create, static_cast<double>(rows.size()), spec.budget, spec.helpers + 1);
     EXPECT_GT(plan.regions, 1u);
     if (spec.regions != 0)
         plan.regions = spec.regions;
@@ -111,13 +193,21 @@ Built build(MemStore &store, const Spec &spec, const Vectors &rows) {
     Stats stats;
     Index index(store, &memory);
     VectorSpools spools;
-    RegionBuild build(index, {&memory, &stats}, create, regions, spools, spec.budget, [] {});
+    NoCrew nobody(&memory);
+    ThreadCrew threads(spec.helpers, index.space(), create);
+    Crew *crew = &nobody;
+    if (spec.helpers != 0)
+        crew = &threads;
+    RegionBuild build(index, {&memory, &stats}, create, regions, spools, *crew, spec.budget, [] {});
     const size_t before = memory.now;
     memory.peak = before;
     for (size_t i = 0; i < rows.size(); i++)
         build.add(rows[i].empty() ? nullptr : rows[i].data(), tid_of(i),
                   attributes_of(tid_of(i), create.attributes));
     build.finish();
+    if (spec.helpers != 0) {
+        EXPECT_GE(threads.joined(), spec.helpers) << "nobody helped";
+    }
     return {build.inserted_singly(), regions.count(), memory.peak - before};
 }
 
@@ -251,11 +341,34 @@ TEST(RegionBuild, InsertsWhatFindsNoRoom) {
     EXPECT_GE(test.recall(queries, rows, 100, 10), inserted.recall(queries, rows, 100, 10) - 0.02);
 }
 
+/* What helpers add is as good, all of it is there once, and rows without room are inserted as ever. */
+TEST(RegionBuild, WithHelpers) {
+    const CreateOptions create{.metric = Metric::kCosine, .dim = 24, .attributes = 1};
+    Vectors rows = clustered(6000, 24, 20, 7);
+    for (size_t i = 0; i < 500; i++)
+        rows[5500 + i] = rows[i]; /* equal ones race each other */
+    const Vectors queries = clustered(50, 24, 20, 8);
+    TestIndex alone(create, [&](MemStore &store) {
+        EXPECT_EQ(build(store, {create, size_t{1500} << 10}, rows).singly, 0u);
+    });
+    const double recall = alone.recall(queries, rows, 40, 10);
+    for (uint32_t regions : {0u, 2u}) {
+        const Spec spec{create, size_t{1500} << 10, regions, 3};
+        Built built;
+        TestIndex test(create, [&](MemStore &store) { built = build(store, spec, rows); });
+        EXPECT_EQ(built.singly > 0, regions == 2);
+        expect_sound(test, rows.size());
+        EXPECT_EQ(expect_attributes(test), rows.size());
+        EXPECT_GE(test.recall(queries, rows, 40, 10), recall - 0.02);
+    }
+}
+
 TEST(RegionBuild, OfTooLittleMemoryOrWithoutCodesIsNotPlanned) {
-    EXPECT_EQ(plan_regions({.dim = 128}, 1e6, size_t{100} << 10).regions, 0u);
-    EXPECT_EQ(plan_regions({.dim = 128}, 1e9, size_t{64} << 20).regions, 0u);
-    EXPECT_EQ(plan_regions({.metric = Metric::kL1, .dim = 128}, 1e6, size_t{64} << 20).regions, 0u);
-    EXPECT_GE(plan_regions({.dim = 128}, 1e6, size_t{64} << 20).regions, 8u);
+    EXPECT_EQ(plan_regions({.dim = 128}, 1e6, size_t{100} << 10, 1).regions, 0u);
+    EXPECT_EQ(plan_regions({.dim = 128}, 1e9, size_t{64} << 20, 1).regions, 0u);
+    EXPECT_EQ(plan_regions({.metric = Metric::kL1, .dim = 128}, 1e6, size_t{64} << 20, 1).regions,
+              0u);
+    EXPECT_GE(plan_regions({.dim = 128}, 1e6, size_t{64} << 20, 1).regions, 8u);
 }
 
 TEST(RegionBuild, OfNothingAndOfRowsWithoutVectors) {
