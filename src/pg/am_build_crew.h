@@ -1,5 +1,6 @@
 // The crew of a build in regions: parallel workers that help to add rows to the arena, which lies in
-// shared memory. The leader reads and writes everything else.
+// shared memory. The leader reads and writes everything else, and adds rows too, whatever
+// parallel_leader_participation says.
 #pragma once
 
 #include "core/build_crew.h"
