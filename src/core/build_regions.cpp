@@ -23,8 +23,10 @@ constexpr double kFill = 0.9;
 /* Share of the arena that home rows may take: copies, which join the regions, need the rest. */
 constexpr double kHomes = 0.85;
 
-/* Share of the rows that lie in two regions (docs/performance.md has what others cost and give). */
-constexpr double kCopied = 0.3;
+/* Share of the rows that lie in two regions: the more regions, the more rows have neighbours in others. At
+ * least, and for each doubling of the regions (docs/performance.md has what others cost and give). */
+constexpr double kLeastCopied = 0.3;
+constexpr double kCopiedPerDoubling = 0.2;
 
 /* Of the rows far from every border one in so many is copied into any other region: where nothing lies
  * near a border, nothing else would lead from one region to the next. */
@@ -33,8 +35,10 @@ constexpr uint32_t kBridges = 32;
 /* Smaller graphs are not worth merging. */
 constexpr double kFewestNodes = 256;
 
-/* What a spool may keep in memory. */
+/* What a spool may keep in memory; when all may take this share of the budget, more regions would leave the
+ * arena too little. */
 constexpr size_t kSpoolBytes = size_t{10} << 10;
+constexpr double kMostSpools = 1.0 / 8;
 
 /* Rows of a batch take this share of the budget, and not more than so many bytes: at the end of each the
  * crew waits for the slowest row. */
@@ -43,6 +47,15 @@ constexpr size_t kMostBatchBytes = size_t{1} << 20;
 
 constexpr uint32_t kRowsPerPoll = 64;
 
+double spool_bytes(double regions) { return 2 * regions * kSpoolBytes; }
+
+/* The share of the rows to be copied. */
+double share_copied(double regions, size_t budget) {
+    if (spool_bytes(regions) > kMostSpools * static_cast<double>(budget))
+        return kLeastCopied;
+    return std::clamp(kCopiedPerDoubling * std::log2(regions), kLeastCopied, 1.0);
+}
+
 size_t board_bytes(const CreateOptions &options, size_t budget) {
     return CrewBoard::bytes(options, std::min(budget / kBatchShare, kMostBatchBytes));
 }
@@ -50,7 +63,7 @@ size_t board_bytes(const CreateOptions &options, size_t budget) {
 /* The arena's bytes, of `budget`, when the build has so many rows and regions and such a crew. */
 size_t arena_bytes(const CreateOptions &options, size_t budget, double rows, double regions,
                    uint32_t crew) {
-    const double other = rows * sizeof(uint32_t) + 2 * regions * kSpoolBytes +
+    const double other = rows * sizeof(uint32_t) + spool_bytes(regions) +
                          static_cast<double>(board_bytes(options, budget));
     const double left = std::max(0.0, static_cast<double>(budget) - other);
     return arena_bytes_within(options, static_cast<size_t>(left), crew);
@@ -62,14 +75,16 @@ RegionPlan plan_regions(const CreateOptions &options, double rows, size_t budget
     if (options.metric == Metric::kL1)
         return {}; /* without codes lists cannot be merged */
     double regions = 1;
+    double copied = kLeastCopied;
     for (int i = 0; i < 3; i++) {
+        copied = share_copied(regions, budget);
         const size_t arena = arena_bytes(options, budget, rows, regions, crew);
         const double nodes = static_cast<double>(arena) / arena_bytes_per_row(options);
         if (nodes < kFewestNodes || arena > budget)
             return {};
-        regions = std::ceil(rows * (1 + kCopied) / (kFill * nodes));
+        regions = std::ceil(rows * (1 + copied) / (kFill * nodes));
     }
-    return {static_cast<uint32_t>(std::min(regions, 1e6)), kCopied};
+    return {static_cast<uint32_t>(std::min(regions, 1e6)), copied};
 }
 
 void create_index_with_centre(PageStore &store, const CreateOptions &options, const float *centre,

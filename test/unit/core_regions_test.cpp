@@ -363,6 +363,21 @@ TEST(RegionBuild, WithHelpers) {
     }
 }
 
+/* The more regions, the more rows have neighbours in others; but more copies make more regions, whose
+ * spools must not take the memory. */
+TEST(RegionBuild, CopiesMoreOfMoreRegions) {
+    const RegionPlan few = plan_regions({.dim = 128}, 3e5, size_t{64} << 20, 1);
+    const RegionPlan many = plan_regions({.dim = 128}, 3e6, size_t{64} << 20, 1);
+    const RegionPlan tiny = plan_regions({.dim = 128}, 1e5, size_t{3} << 20, 1);
+    EXPECT_LE(few.regions, 5u);
+    EXPECT_LT(few.copied, 0.45);
+    EXPECT_GE(many.regions, 30u);
+    EXPECT_GE(many.copied, 0.9);
+    EXPECT_LE(many.copied, 1.0);
+    EXPECT_GE(tiny.regions, 25u);
+    EXPECT_LE(tiny.copied, few.copied);
+}
+
 TEST(RegionBuild, OfTooLittleMemoryOrWithoutCodesIsNotPlanned) {
     EXPECT_EQ(plan_regions({.dim = 128}, 1e6, size_t{100} << 10, 1).regions, 0u);
     EXPECT_EQ(plan_regions({.dim = 128}, 1e9, size_t{64} << 20, 1).regions, 0u);
