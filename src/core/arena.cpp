@@ -9,14 +9,14 @@
 #include <cstring>
 #include <thread>
 
+#include "core/round_up.h"
+
 namespace hnsw::core {
 
 namespace {
 
 constexpr size_t kLine = 64;
 constexpr size_t kUnit = 16; /* pieces from the back are counted in these */
-
-constexpr size_t round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
 
 /* Room beyond the record's slots lets a full list be pruned once per many new links instead of
  * once per link; a quarter more, and what is left of the last cache line. */

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/prefetch.h"
+#include "core/round_up.h"
 #include "core/sorted_place.h"
 
 namespace hnsw::core {
@@ -50,7 +51,7 @@ size_t arena_bytes_within(const CreateOptions &options, size_t budget, uint32_t 
     const size_t fixed =
         size_t{workers} * ((size_t{64} << 10) + size_t{search_width(options).expanded} *
                                                     shape.base_slots * sizeof(Candidate));
-    const size_t least = (Arena::min_bytes(shape) + 63) / 64 * 64;
+    const size_t least = round_up(Arena::min_bytes(shape), 64);
     if (budget <= fixed + least)
         return least;
     const size_t per_node = sizeof(ArenaNode) + shape.dim; /* less than a node takes */

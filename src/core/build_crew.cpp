@@ -3,14 +3,14 @@
 
 #include <algorithm>
 
+#include "core/round_up.h"
+
 namespace hnsw::core {
 
 namespace {
 
 constexpr uint32_t kMostRows = 4096;
 constexpr uint32_t kRowsPerPoll = 16;
-
-constexpr size_t round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
 
 size_t row_bytes(const CreateOptions &options) {
     return round_up(options.dim * sizeof(float) + packed_row_bytes(options.attributes),

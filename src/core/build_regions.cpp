@@ -75,7 +75,7 @@ RegionPlan plan_regions(const CreateOptions &options, double rows, size_t budget
     if (options.metric == Metric::kL1)
         return {}; /* without codes lists cannot be merged */
     double regions = 1;
-    double copied = kLeastCopied;
+    double copied = 0;
     for (int i = 0; i < 3; i++) {
         copied = share_copied(regions, budget);
         const size_t arena = arena_bytes(options, budget, rows, regions, crew);

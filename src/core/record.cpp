@@ -5,12 +5,11 @@
 #include <cstring>
 
 #include "core/record_io.h"
+#include "core/round_up.h"
 
 namespace hnsw::core {
 
 namespace {
-
-constexpr uint32_t round_up(uint32_t value, uint32_t to) { return (value + to - 1) / to * to; }
 
 /* Code bits beyond which a longer code no longer saves reads worth its bytes (measured; see
  * docs/format.md, "Code length"). */
@@ -32,7 +31,7 @@ RecordLayout RecordLayout::make(uint32_t dim, uint32_t slots, uint32_t bits) {
     uint32_t factor_bytes = bits != 0 ? slots * 2 : 0;
     l.factor_b_offset = l.factor_a_offset + factor_bytes;
     l.code_offset = l.factor_b_offset + factor_bytes;
-    l.bytes = round_up(l.code_offset + slots * (bits / 8), 8);
+    l.bytes = static_cast<uint32_t>(round_up(l.code_offset + slots * (bits / 8), 8));
     l.parts = 1;
     l.per_page = 1;
     if (l.bytes <= kPayloadBytes) {

@@ -111,9 +111,9 @@ void build_serially(MemoryContext context, Relation heap, Relation index, IndexI
 
 void build_in_parallel(MemoryContext context, Relation heap, Relation index, IndexInfo *info,
                        ParallelBuild *build) {
-    auto *part =
-        create_in_context<BuildPart>(context, context, build->shared, build->arena, heap, index);
-    if (parallel_leader_participation || build->workers == 0) {
+    auto *part = create_in_context<BuildPart>(context, context, build->shared,
+                                              build->workforce.memory(), heap, index);
+    if (parallel_leader_participation) {
         part->enter();
         part->scan(info, table_beginscan_parallel(heap, build->scan), true);
     }

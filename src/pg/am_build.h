@@ -20,6 +20,7 @@
 #include "core/insert.h"
 #include "pg/am.h"
 #include "pg/attribute_columns.h"
+#include "pg/parallel.h"
 
 namespace hnsw::pg {
 
@@ -43,20 +44,31 @@ inline constexpr int kSampleRowsPerBlock = 16;
 BlockNumber sample_blocks(Relation heap, Relation index, IndexInfo *info, BlockNumber wanted,
                           IndexBuildCallback callback, void *sample, int *in_block);
 
-// The space that a build computes in. `centre`: dim floats that outlive it, or null.
-core::Space build_space(const core::CreateOptions &create, const float *centre,
-                        std::pmr::memory_resource *memory);
+// What the space of a build is made from, in memory that each process may have elsewhere.
+struct BuildTerms {
+    core::CreateOptions create;
+    ptrdiff_t centre_at;  // from the object; 0: there is no centre
+
+    // centre: dim floats, or null; they are copied to `floats`, which is mapped along with the object.
+    void set_terms(const core::CreateOptions &options, const float *centre, void *floats);
+    const float *centre() const {
+        return centre_at == 0 ? nullptr
+                              : reinterpret_cast<const float *>(
+                                    reinterpret_cast<const std::byte *>(this) + centre_at);
+    }
+};
+
+// The space that a build computes in. The terms outlive it.
+core::Space build_space(const BuildTerms &terms, std::pmr::memory_resource *memory);
 
 enum class BuildStage : int { kMemory, kFull, kWriting, kPages };
 
 // In shared memory for a parallel build; dim floats of the centre follow it.
-struct BuildShared {
+struct BuildShared : BuildTerms {
     Oid heap;
     Oid index;
     bool concurrent;
-    bool has_centre;
     dsm_handle arena_handle;
-    core::CreateOptions create;
 
     slock_t mutex;  // protects what follows
     BuildStage stage;
@@ -75,7 +87,6 @@ struct BuildShared {
     static size_t bytes(uint32_t dim) { return sizeof(BuildShared) + dim * sizeof(float); }
     // Whether all rows have found room in the arena; once everybody is done.
     bool in_memory() const { return stage == BuildStage::kMemory; }
-    float *centre() { return reinterpret_cast<float *>(this + 1); }
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
@@ -109,8 +120,6 @@ private:
     // No longer adds rows to the arena; `full`: because it is full.
     void leave(bool full);
     void wait_for_pages();
-    template <class Condition>
-    void wait_until(Condition &&condition);
     void finish_together();
     void trim();
     void measure();
@@ -134,13 +143,10 @@ private:
 
 // What am_build_parallel.cpp gives the leader. All null or 0 if the build is serial.
 struct ParallelBuild {
-    ParallelContext *context = nullptr;
+    Workforce workforce;
     BuildShared *shared = nullptr;
     ParallelTableScanDesc scan = nullptr;
-    dsm_segment *arena_segment = nullptr;
-    void *arena = nullptr;
     Snapshot snapshot = nullptr;  // registered, or SnapshotAny
-    int workers = 0;              // launched
 };
 
 // Starts up to `workers` workers that share an arena of `arena_bytes`. False, and nothing started,

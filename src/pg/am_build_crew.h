@@ -5,6 +5,7 @@
 
 #include "core/build_crew.h"
 #include "pg/am_build.h"
+#include "pg/parallel.h"
 
 namespace hnsw::pg {
 
@@ -31,17 +32,12 @@ public:
     int launched() const { return launched_; }
 
 private:
-    bool allocate(size_t bytes);
-    void launch();
-    void drop();
-
     core::NoCrew alone_;
     const core::CreateOptions &create_;
     const float *centre_;
     const int workers_;
     int launched_ = 0;
-    ParallelContext *context_ = nullptr;
-    dsm_segment *segment_ = nullptr;
+    Workforce workforce_;
     CrewShared *shared_ = nullptr;  // null: nobody helps
 };
 

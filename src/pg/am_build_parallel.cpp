@@ -1,6 +1,5 @@
 // Parallel CREATE INDEX: shared memory, workers, and what a worker does.
 #include "pg/am_build.h"
-#include "pg/parallel.h"
 
 namespace hnsw::pg {
 
@@ -10,35 +9,10 @@ constexpr uint64 kKeyShared = 0x484E535700000001;
 constexpr uint64 kKeyScan = 0x484E535700000002;
 
 void drop(ParallelBuild *build) {
-    if (build->context != nullptr) {
-        DestroyParallelContext(build->context);
-        ExitParallelMode();
-    }
+    build->workforce.drop();
     if (build->snapshot != nullptr && IsMVCCSnapshot(build->snapshot))
         UnregisterSnapshot(build->snapshot);
-    if (build->arena_segment != nullptr)
-        dsm_detach(build->arena_segment);
     *build = {};
-}
-
-bool allocate(ParallelBuild *build, Relation heap, const core::CreateOptions &create, int workers,
-              size_t arena_bytes) {
-    dsm_segment *segment = nullptr;
-    if (!try_shared_memory(
-            [&]() noexcept { segment = dsm_create(arena_bytes, DSM_CREATE_NULL_IF_MAXSEGMENTS); }))
-        return false;
-    if (segment == nullptr)
-        return false;
-    build->arena_segment = segment;
-    EnterParallelMode();
-    ParallelContext *context = CreateParallelContext("hnsw", "hnsw_build_worker", workers);
-    build->context = context;
-    shm_toc_estimate_chunk(&context->estimator, BuildShared::bytes(create.dim));
-    shm_toc_estimate_chunk(&context->estimator, table_parallelscan_estimate(heap, build->snapshot));
-    shm_toc_estimate_keys(&context->estimator, 2);
-    estimate_query_text(context);
-    return try_shared_memory([&]() noexcept { InitializeParallelDSM(context); }) &&
-           context->seg != nullptr;
 }
 
 void build_worker(dsm_segment *, shm_toc *toc) {
@@ -52,10 +26,7 @@ void build_worker(dsm_segment *, shm_toc *toc) {
         index_open(shared->index, shared->concurrent ? RowExclusiveLock : AccessExclusiveLock);
     IndexInfo *info = BuildIndexInfo(index);
     info->ii_Concurrent = shared->concurrent;
-    dsm_segment *segment = dsm_attach(shared->arena_handle);
-    if (segment == nullptr)
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("could not map the shared memory of a parallel index build")));
+    dsm_segment *segment = attach_segment(shared->arena_handle);
 
     auto *part = create_in_context<BuildPart>(CurrentMemoryContext, CurrentMemoryContext, shared,
                                               dsm_segment_address(segment), heap, index);
@@ -78,40 +49,42 @@ bool begin_parallel_build(ParallelBuild *build, Relation heap, Relation index, I
                           size_t arena_bytes) {
     build->snapshot =
         info->ii_Concurrent ? RegisterSnapshot(GetTransactionSnapshot()) : SnapshotAny;
-    if (!allocate(build, heap, create, workers, arena_bytes)) {
+    const size_t shared = BuildShared::bytes(create.dim);
+    const Size scan = table_parallelscan_estimate(heap, build->snapshot);
+    Workforce &workforce = build->workforce;
+    if (!workforce.allocate(arena_bytes, "hnsw_build_worker", workers,
+                            [&](shm_toc_estimator *estimator) {
+                                shm_toc_estimate_chunk(estimator, shared);
+                                shm_toc_estimate_chunk(estimator, scan);
+                                shm_toc_estimate_keys(estimator, 2);
+                            })) {
         drop(build);
         return false;
     }
-    ParallelContext *context = build->context;
-    build->arena = dsm_segment_address(build->arena_segment);
-    core::Arena::format(build->arena, arena_bytes, core::arena_shape(create));
+    shm_toc *toc = workforce.context()->toc;
+    core::Arena::format(workforce.memory(), arena_bytes, core::arena_shape(create));
 
-    build->shared =
-        static_cast<BuildShared *>(shm_toc_allocate(context->toc, BuildShared::bytes(create.dim)));
+    build->shared = static_cast<BuildShared *>(shm_toc_allocate(toc, shared));
     init_build_shared(build->shared, heap, index, info->ii_Concurrent, create, centre);
     build->shared->processes = 0;
-    build->shared->arena_handle = dsm_segment_handle(build->arena_segment);
-    shm_toc_insert(context->toc, kKeyShared, build->shared);
+    build->shared->arena_handle = workforce.handle();
+    shm_toc_insert(toc, kKeyShared, build->shared);
 
-    build->scan = static_cast<ParallelTableScanDesc>(
-        shm_toc_allocate(context->toc, table_parallelscan_estimate(heap, build->snapshot)));
+    build->scan = static_cast<ParallelTableScanDesc>(shm_toc_allocate(toc, scan));
     table_parallelscan_initialize(heap, build->scan, build->snapshot);
-    shm_toc_insert(context->toc, kKeyScan, build->scan);
+    shm_toc_insert(toc, kKeyScan, build->scan);
 
-    insert_query_text(context);
-
-    LaunchParallelWorkers(context);
-    build->workers = context->nworkers_launched;
-    if (build->workers == 0) {
+    workforce.launch();
+    if (workforce.launched() == 0) {
         drop(build);
         return false;
     }
     SpinLockAcquire(&build->shared->mutex);
-    build->shared->processes = build->workers + (parallel_leader_participation ? 1 : 0);
+    build->shared->processes = workforce.launched() + (parallel_leader_participation ? 1 : 0);
     SpinLockRelease(&build->shared->mutex);
     ConditionVariableBroadcast(&build->shared->changed);
     // From here on a worker that fails to start is an error, so nobody waits for it for ever.
-    WaitForParallelWorkersToAttach(context);
+    WaitForParallelWorkersToAttach(workforce.context());
     return true;
 }
 
@@ -120,7 +93,7 @@ void wait_for_workers(ParallelBuild *build) {
     ConditionVariablePrepareToSleep(&shared->changed);
     for (;;) {
         SpinLockAcquire(&shared->mutex);
-        bool done = shared->workers_done == build->workers;
+        bool done = shared->workers_done == build->workforce.launched();
         SpinLockRelease(&shared->mutex);
         if (done)
             break;
@@ -133,7 +106,7 @@ void wait_for_workers(ParallelBuild *build) {
 }
 
 void end_parallel_build(ParallelBuild *build) {
-    WaitForParallelWorkersToFinish(build->context);
+    WaitForParallelWorkersToFinish(build->workforce.context());
     drop(build);
 }
 

@@ -41,10 +41,19 @@ void report_phase(bool leader, BuildPhase phase) {
 
 }  // namespace
 
-core::Space build_space(const core::CreateOptions &create, const float *centre,
-                        std::pmr::memory_resource *memory) {
+void BuildTerms::set_terms(const core::CreateOptions &options, const float *centre, void *floats) {
+    create = options;
+    centre_at = 0;
+    if (centre == nullptr)
+        return;
+    memcpy(floats, centre, options.dim * sizeof(float));
+    centre_at = static_cast<std::byte *>(floats) - reinterpret_cast<std::byte *>(this);
+}
+
+core::Space build_space(const BuildTerms &terms, std::pmr::memory_resource *memory) {
+    const core::CreateOptions &create = terms.create;
     core::Space::Centres centres;
-    centres.coordinates[0] = centre;
+    centres.coordinates[0] = terms.centre();
     return core::Space(create.metric, create.dim, core::layouts_of(create).base.bits,
                        create.rotation_seed, centres, memory);
 }
@@ -55,10 +64,7 @@ void init_build_shared(BuildShared *shared, Relation heap, Relation index, bool 
     shared->heap = RelationGetRelid(heap);
     shared->index = RelationGetRelid(index);
     shared->concurrent = concurrent;
-    shared->has_centre = centre != nullptr;
-    shared->create = create;
-    if (centre != nullptr)
-        memcpy(shared->centre(), centre, create.dim * sizeof(float));
+    shared->set_terms(create, centre, shared + 1);
     SpinLockInit(&shared->mutex);
     shared->stage = BuildStage::kMemory;
     shared->processes = 1;
@@ -75,8 +81,7 @@ BuildPart::BuildPart(MemoryContext context, BuildShared *shared, void *arena, Re
       attributes_(index),
       memory_(context),
       arena_(arena),
-      space_(
-          build_space(shared->create, shared->has_centre ? shared->centre() : nullptr, &memory_)),
+      space_(build_space(*shared, &memory_)),
       worker_(arena_, space_, shared->create, check_for_interrupts, &memory_) {}
 
 BuildStage BuildPart::stage() {
@@ -114,10 +119,8 @@ void BuildPart::leave(bool full) {
 }
 
 void BuildPart::wait_for_pages() {
-    ConditionVariablePrepareToSleep(&shared_->changed);
-    while (stage() != BuildStage::kPages)
-        ConditionVariableSleep(&shared_->changed, PG_WAIT_EXTENSION);
-    ConditionVariableCancelSleep();
+    wait_until(&shared_->mutex, &shared_->changed,
+               [this] { return shared_->stage == BuildStage::kPages; });
     auto *opened = OpenIndex::open(context_, index_, heap_, BufferStore::Purpose::kBulk);
     inserter_ = create_in_context<core::Inserter>(context_, opened->index, opened->core_context(),
                                                   shared_->create.ef_construction);
@@ -170,20 +173,6 @@ void BuildPart::scan(IndexInfo *info, TableScanDesc scan, bool leader) {
         finish_together();
 }
 
-template <class Condition>
-void BuildPart::wait_until(Condition &&condition) {
-    auto holds = [&] {
-        SpinLockAcquire(&shared_->mutex);
-        const bool result = condition();
-        SpinLockRelease(&shared_->mutex);
-        return result;
-    };
-    ConditionVariablePrepareToSleep(&shared_->changed);
-    while (!holds())
-        ConditionVariableSleep(&shared_->changed, PG_WAIT_EXTENSION);
-    ConditionVariableCancelSleep();
-}
-
 // Lists are trimmed when nobody adds to them any more, and pages written when the graph is connected:
 // everyone waits for everyone. If the arena has become full meanwhile, whoever writes the graph does
 // it alone.
@@ -192,7 +181,7 @@ void BuildPart::finish_together() {
     shared_->scanned++;
     SpinLockRelease(&shared_->mutex);
     ConditionVariableBroadcast(&shared_->changed);
-    wait_until([this] {
+    wait_until(&shared_->mutex, &shared_->changed, [this] {
         return !shared_->in_memory() ||
                (shared_->processes != 0 && shared_->scanned == shared_->processes);
     });
@@ -209,7 +198,7 @@ void BuildPart::finish_together() {
         SpinLockRelease(&shared_->mutex);
         ConditionVariableBroadcast(&shared_->changed);
     } else {
-        wait_until([this] { return shared_->connected; });
+        wait_until(&shared_->mutex, &shared_->changed, [this] { return shared_->connected; });
     }
     if (leader_)
         measure();
@@ -230,8 +219,7 @@ void BuildPart::measure() {
 void BuildPart::write_pages(bool logged, std::optional<core::SearchWidths> widths) {
     report_phase(leader_, kPhaseWriting);
     ForkSink sink(index_, logged);
-    core::GraphWriter writer(arena_, space_, shared_->create,
-                             shared_->has_centre ? shared_->centre() : nullptr, sink, &memory_);
+    core::GraphWriter writer(arena_, space_, shared_->create, shared_->centre(), sink, &memory_);
     while (writer.write_some()) {
     }
     if (widths)

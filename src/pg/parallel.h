@@ -1,66 +1,70 @@
-// What parallel builds of every kind need: shared memory that they can do without, and the query's text
-// for pg_stat_activity.
+// What parallel builds of every kind need: workers with shared memory that they can do without, and waiting
+// for each other.
 #pragma once
 
 #include "pg/guard.h"
 
 namespace hnsw::pg {
 
-// Whether an error is a user's or administrator's wish. Any other one means that shared memory
-// cannot be had: which code that has depends on its type and on the system.
-inline bool is_cancel(const ErrorData *edata) {
-    return ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+// Waits until condition() holds, which is asked with the mutex held and may change what it protects;
+// `changed` is broadcast when it may have come to hold.
+template <class Condition>
+void wait_until(slock_t *mutex, ConditionVariable *changed, Condition &&condition) {
+    auto holds = [&] {
+        SpinLockAcquire(mutex);
+        const bool result = condition();
+        SpinLockRelease(mutex);
+        return result;
+    };
+    ConditionVariablePrepareToSleep(changed);
+    while (!holds())
+        ConditionVariableSleep(changed, PG_WAIT_EXTENSION);
+    ConditionVariableCancelSleep();
 }
 
-// Runs `call`, which allocates shared memory; false if that cannot be had. A resource owner of its
-// own takes what a failed attempt leaves behind.
-template <typename F>
-bool try_shared_memory(F &&call) {
-    ResourceOwner outer = CurrentResourceOwner;
-    ResourceOwner owner = ResourceOwnerCreate(outer, "hnsw build");
-    CurrentResourceOwner = owner;
-    ErrorData *error = pg_try(call);
-    CurrentResourceOwner = outer;
-    if (error == nullptr)
-        return true;
-    if (is_cancel(error))
-        ReThrowError(error);
-    ereport(DEBUG1,
-            (errmsg_internal("hnsw build goes on without shared memory: %s", error->message)));
-    FreeErrorData(error);
-    ResourceOwnerRelease(owner, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
-    ResourceOwnerRelease(owner, RESOURCE_RELEASE_LOCKS, false, false);
-    ResourceOwnerRelease(owner, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
-    ResourceOwnerDelete(owner);
-    return false;
-}
+// Workers of a build, and the segment of shared memory that it takes place in. Where an error ends the
+// build, the transaction frees both.
+class Workforce {
+public:
+    // Makes a segment of `bytes` and a context for up to so many workers that run `function`, an exported
+    // one of the library; estimate(&estimator) asks for what the caller will put into its table of
+    // contents. False: shared memory cannot be had, and nothing is held.
+    template <class Estimate>
+    bool allocate(size_t bytes, const char *function, int workers, Estimate &&estimate) {
+        if (!make_segment(bytes))
+            return false;
+        make_context(function, workers);
+        estimate(&context_->estimator);
+        if (make_contents())
+            return true;
+        drop();
+        return false;
+    }
+    // Starts workers, as many as can be had, maybe none, once the table of contents is filled.
+    void launch();
+    // Ends parallel mode, which allocate() began, and frees everything.
+    void drop();
 
-inline constexpr uint64 kKeyQuery = 0x484E535700000000;
+    bool allocated() const { return segment_ != nullptr; }
+    void *memory() const { return dsm_segment_address(segment_); }
+    dsm_handle handle() const { return dsm_segment_handle(segment_); }
+    ParallelContext *context() const { return context_; }
+    // Workers that launch() has started.
+    int launched() const { return context_->nworkers_launched; }
 
-// Room for insert_query_text(), before the segment is made.
-inline void estimate_query_text(ParallelContext *context) {
-    if (debug_query_string == nullptr)
-        return;
-    shm_toc_estimate_chunk(&context->estimator, strlen(debug_query_string) + 1);
-    shm_toc_estimate_keys(&context->estimator, 1);
-}
+private:
+    bool make_segment(size_t bytes);
+    void make_context(const char *function, int workers);
+    bool make_contents();
 
-inline void insert_query_text(ParallelContext *context) {
-    if (debug_query_string == nullptr)
-        return;
-    const size_t bytes = strlen(debug_query_string) + 1;
-    void *query = shm_toc_allocate(context->toc, bytes);
-    memcpy(query, debug_query_string, bytes);
-    shm_toc_insert(context->toc, kKeyQuery, query);
-}
+    dsm_segment *segment_ = nullptr;
+    ParallelContext *context_ = nullptr;
+};
 
-// A worker's.
-inline void report_query_text(shm_toc *toc) {
-    auto *query = static_cast<char *>(shm_toc_lookup(toc, kKeyQuery, true));
-    if (query == nullptr)
-        return;
-    debug_query_string = query;
-    pgstat_report_activity(STATE_RUNNING, query);
-}
+// A worker's first step: shows the query in pg_stat_activity.
+void report_query_text(shm_toc *toc);
+
+// A worker maps the segment of its Workforce.
+dsm_segment *attach_segment(dsm_handle handle);
 
 }  // namespace hnsw::pg
