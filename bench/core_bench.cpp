@@ -9,7 +9,8 @@
  *              [--inserted N]: the last N rows are inserted one by one
  *              [--filters attribute|tids [--strategies 01234]]: filtered searches, see core_filters.h;
  *              strategies by their number in core/chooser.h
- *              [--copied SHARE]: of rows in two regions, when the graph is larger than --memory
+ *              [--copied N]: copies of a row in other regions, on average, when the graph is larger than
+ *              --memory
  *
  * DIR holds base.* and query.* as .fvecs, .hvecs or .bvecs; the metric is cosine if there is a
  * gt_cos.ivecs, else l2, unless given.  True neighbours are computed when DIR's do not fit.

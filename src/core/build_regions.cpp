@@ -23,10 +23,10 @@ constexpr double kFill = 0.9;
 /* Share of the arena that home rows may take: copies, which join the regions, need the rest. */
 constexpr double kHomes = 0.85;
 
-/* Share of the rows that lie in two regions: the more regions, the more rows have neighbours in others. At
- * least, and for each doubling of the regions (docs/performance.md has what others cost and give). */
+/* Copies of a row, on average: the more regions, the more of them its neighbours lie in. At least, and for
+ * each doubling of two regions (docs/performance.md has what others cost and give). */
 constexpr double kLeastCopied = 0.3;
-constexpr double kCopiedPerDoubling = 0.2;
+constexpr double kCopiedPerDoubling = 0.3;
 
 /* Of the rows far from every border one in so many is copied into any other region: where nothing lies
  * near a border, nothing else would lead from one region to the next. */
@@ -49,11 +49,10 @@ constexpr uint32_t kRowsPerPoll = 64;
 
 double spool_bytes(double regions) { return 2 * regions * kSpoolBytes; }
 
-/* The share of the rows to be copied. */
-double share_copied(double regions, size_t budget) {
+double copies_of_row(double regions, size_t budget) {
     if (spool_bytes(regions) > kMostSpools * static_cast<double>(budget))
         return kLeastCopied;
-    return std::clamp(kCopiedPerDoubling * std::log2(regions), kLeastCopied, 1.0);
+    return std::max(kLeastCopied, kCopiedPerDoubling * (std::log2(regions) - 1));
 }
 
 size_t board_bytes(const CreateOptions &options, size_t budget) {
@@ -77,7 +76,7 @@ RegionPlan plan_regions(const CreateOptions &options, double rows, size_t budget
     double regions = 1;
     double copied = 0;
     for (int i = 0; i < 3; i++) {
-        copied = share_copied(regions, budget);
+        copied = copies_of_row(regions, budget);
         const size_t arena = arena_bytes(options, budget, rows, regions, crew);
         const double nodes = static_cast<double>(arena) / arena_bytes_per_row(options);
         if (nodes < kFewestNodes || arena > budget)
@@ -113,6 +112,7 @@ RegionBuild::RegionBuild(Index &index, const Context &context, const CreateOptio
       budget_(budget),
       poll_(poll),
       query_(context.memory),
+      copy_to_(context.memory),
       packed_(packed_row_bytes(options.attributes)),
       buffer_(std::max<size_t>(packed_, sizeof(CopyHead)) + options.dim * sizeof(float),
               context.memory),
@@ -134,15 +134,15 @@ RegionBuild::RegionBuild(Index &index, const Context &context, const CreateOptio
     left_over_ = spools_.create();
 }
 
-/* Of the row in query_. */
-Regions::Place RegionBuild::place_of_row() const {
-    Regions::Place place = regions_.find(query_.value.data());
+/* Returns the home of the row in query_; copy_to_ receives the other regions. */
+uint32_t RegionBuild::find_place() {
+    const uint32_t home = regions_.find(query_.value.data(), &copy_to_);
     uint32_t chance; /* bits of the hash that neither level_of() nor the arena uses */
     std::memcpy(&chance, query_.hash + 12, sizeof(chance));
     const uint32_t others = regions_.count() - 1;
-    if (place.copy == Regions::kNone && others != 0 && chance % kBridges == 0)
-        place.copy = (place.home + 1 + chance / kBridges % others) % regions_.count();
-    return place;
+    if (copy_to_.empty() && others != 0 && chance % kBridges == 0)
+        copy_to_.push_back((home + 1 + chance / kBridges % others) % regions_.count());
+    return home;
 }
 
 void RegionBuild::add(const float *value, HeapTid tid, const Attributes &row) {
@@ -155,15 +155,14 @@ void RegionBuild::add(const float *value, HeapTid tid, const Attributes &row) {
         add_to_tid_list(index_, true, tid);
         return;
     }
-    const Regions::Place place = place_of_row();
-    Region &home = region_[place.home];
+    const uint32_t place = find_place();
+    Region &home = region_[place];
     const size_t bytes = options_.dim * sizeof(float);
-    if (place.copy != Regions::kNone) {
-        const CopyHead head = {place.home, home.rows};
-        std::memcpy(buffer_.data(), &head, sizeof(head));
-        std::memcpy(buffer_.data() + sizeof(head), value, bytes);
-        region_[place.copy].copies->write(buffer_.data(), sizeof(head) + bytes);
-    }
+    const CopyHead head = {place, home.rows};
+    std::memcpy(buffer_.data(), &head, sizeof(head));
+    std::memcpy(buffer_.data() + sizeof(head), value, bytes);
+    for (uint32_t to : copy_to_)
+        region_[to].copies->write(buffer_.data(), sizeof(head) + bytes);
     pack_row(buffer_.data(), StoredTid::from(tid), row, options_.attributes);
     std::memcpy(buffer_.data() + packed_, value, bytes);
     home.homes->write(buffer_.data(), packed_ + bytes);

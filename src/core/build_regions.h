@@ -1,7 +1,7 @@
 /*
  * CREATE INDEX with less memory than the graph needs.  Rows are first laid aside by region
- * (regions.h), those near a border twice; then region after region is built in the arena as a whole
- * index would be.  A node's record is written with its home; the list that a copy has in the other
+ * (regions.h), those near borders more than once; then region after region is built in the arena as a whole
+ * index would be.  A node's record is written with its home; the list that a copy has in another
  * region is laid aside and in the end merged into the record, chosen from both lists' codes.  Upper
  * layers come last, by the way inserts take.
  *
@@ -45,7 +45,7 @@ public:
 /* What the build needs to know before the first row. */
 struct RegionPlan {
     uint32_t regions = 0; /* 0: the graph cannot be built in regions: insert row by row */
-    double copied = 0;    /* share of the rows to be copied */
+    double copied = 0;    /* copies of a row, on average */
 };
 
 /* A plan for about `rows` rows within `budget` bytes, for a crew of so many at most. */
@@ -85,7 +85,7 @@ private:
         uint32_t row; /* of its home */
     };
 
-    Regions::Place place_of_row() const;
+    uint32_t find_place();
     void build_regions();
     void build_region(Region &region, size_t arena_bytes, CrewMember &member);
     void run(CrewTask task, CrewMember &member);
@@ -114,6 +114,7 @@ private:
     size_t budget_;
     Poll poll_;
     Query query_;
+    std::pmr::vector<uint32_t> copy_to_; /* find_place() */
     uint32_t packed_;                    /* bytes of a packed row */
     std::pmr::vector<std::byte> buffer_; /* a packed row and its floats; or a copy's */
     CrewBoard *board_ = nullptr;         /* while regions are built */

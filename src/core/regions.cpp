@@ -18,36 +18,37 @@ constexpr size_t kRowsPerRegion = 8; /* fewer sample rows say nothing */
 }  // namespace
 
 Regions::Regions(uint32_t dim, std::pmr::memory_resource *memory)
-    : dim_(dim), splits_(memory), directions_(memory), rows_(memory), projections_(memory) {}
+    : dim_(dim),
+      splits_(memory),
+      directions_(memory),
+      rows_(memory),
+      projections_(memory),
+      margins_(memory) {}
 
 float Regions::project(uint32_t split, const float *value) const {
     return simd::kernels().inner_product(value, &directions_[size_t{split} * dim_], dim_);
 }
 
-/* The region below `at`. If asked for: the distance to the nearest plane on the way, and the subtree
- * behind that. */
-uint32_t Regions::descend(uint32_t at, const float *value, float *margin, uint32_t *beyond) const {
+/* The region below `at`. visit(distance, beyond) is called with each plane on the way and the subtree
+ * behind it. */
+template <class Visit>
+uint32_t Regions::descend(uint32_t at, const float *value, Visit &&visit) const {
     while ((at & kLeaf) == 0) {
         const Split &split = splits_[at];
         const float over = project(at, value) - split.threshold;
         const bool right = over > 0;
-        const float distance = std::fabs(over) * split.inverse_length;
-        if (margin != nullptr && distance < *margin) {
-            *margin = distance;
-            *beyond = split.child[right ? 0 : 1];
-        }
+        visit(std::fabs(over) * split.inverse_length, split.child[right ? 0 : 1]);
         at = split.child[right ? 1 : 0];
     }
     return at & ~kLeaf;
 }
 
-Regions::Place Regions::find(const float *value) const {
-    float margin = border_;
-    uint32_t beyond = kNone;
-    Place place;
-    place.home = descend(root_, value, &margin, &beyond);
-    place.copy = beyond == kNone ? kNone : descend(beyond, value, nullptr, nullptr);
-    return place;
+uint32_t Regions::find(const float *value, std::pmr::vector<uint32_t> *copies) const {
+    copies->clear();
+    return descend(root_, value, [&](float distance, uint32_t beyond) {
+        if (distance < border_)
+            copies->push_back(descend(beyond, value, [](float, uint32_t) {}));
+    });
 }
 
 /* Sets a split's direction: from the mean of the lower `left` rows to that of the others, in order of
@@ -122,14 +123,14 @@ void Regions::fit(std::span<const float> sample, uint32_t count, double copied, 
     border_ = 0;
     if (splits_.empty() || copied <= 0)
         return;
-    for (size_t i = 0; i < rows; i++) {
-        uint32_t beyond;
-        projections_[i] = FLT_MAX;
-        descend(root_, &sample[i * dim_], &projections_[i], &beyond);
-    }
-    const auto at =
-        projections_.begin() + static_cast<ptrdiff_t>(copied * static_cast<double>(rows - 1));
-    std::nth_element(projections_.begin(), at, projections_.end());
+    margins_.clear();
+    for (size_t i = 0; i < rows; i++)
+        descend(root_, &sample[i * dim_],
+                [&](float distance, uint32_t) { margins_.push_back(distance); });
+    const double all = copied * static_cast<double>(rows - 1);
+    const auto last = static_cast<double>(margins_.size() - 1);
+    const auto at = margins_.begin() + static_cast<ptrdiff_t>(std::min(all, last));
+    std::nth_element(margins_.begin(), at, margins_.end());
     border_ = *at;
 }
 

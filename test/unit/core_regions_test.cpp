@@ -238,26 +238,33 @@ TEST(Regions, AreEvenAndOverlap) {
     std::vector<float> sample;
     for (size_t i = 0; i < rows.size(); i += 6)
         sample.insert(sample.end(), rows[i].begin(), rows[i].end());
-    for (uint32_t count : {1u, 2u, 7u, 24u}) {
+    for (const auto &[count, copied] :
+         {std::pair{1u, 0.0}, {2u, 0.3}, {7u, 0.3}, {24u, 0.3}, {24u, 1.2}, {24u, 9.0}}) {
         Regions regions(kDim, std::pmr::get_default_resource());
         EXPECT_EQ(regions.count(), 1u);
-        regions.fit(sample, count, 0.3, [] {});
+        regions.fit(sample, count, copied, [] {});
         ASSERT_EQ(regions.count(), count);
         std::vector<uint32_t> homes(count);
         size_t copies = 0;
+        size_t most = 0;
+        std::pmr::vector<uint32_t> others;
         for (const auto &row : rows) {
-            const Regions::Place place = regions.find(row.data());
-            ASSERT_LT(place.home, count);
-            homes[place.home]++;
-            if (place.copy != Regions::kNone) {
-                ASSERT_LT(place.copy, count);
-                EXPECT_NE(place.copy, place.home);
-                copies++;
-            }
+            const uint32_t home = regions.find(row.data(), &others);
+            ASSERT_LT(home, count);
+            homes[home]++;
+            std::set<uint32_t> different(others.begin(), others.end());
+            different.insert(home);
+            EXPECT_EQ(different.size(), others.size() + 1);
+            EXPECT_LT(*different.rbegin(), count);
+            copies += others.size();
+            most = std::max(most, others.size());
         }
         EXPECT_LE(*std::max_element(homes.begin(), homes.end()), 1.5 * 6000 / count);
         EXPECT_GE(*std::min_element(homes.begin(), homes.end()), 0.5 * 6000 / count);
-        EXPECT_NEAR(static_cast<double>(copies) / 6000, count == 1 ? 0 : 0.3, 0.05);
+        /* A value has as many borders as its region is deep: those of 24 are 4 or 5. */
+        const double all = copied > 4 ? 4.7 : copied;
+        EXPECT_NEAR(static_cast<double>(copies) / 6000, all, 0.05 + all / 15);
+        EXPECT_EQ(most > 1, count > 2) << "copies across one border only";
     }
 }
 
@@ -268,8 +275,9 @@ TEST(Regions, OfDegenerateSamples) {
         regions.fit(sample, 8, 0.3, [] {});
         EXPECT_GE(regions.count(), 1u);
         const std::vector<float> large(4, 3e38f);
-        EXPECT_LT(regions.find(large.data()).home, regions.count());
-        EXPECT_LT(regions.find(sample.data()).home, regions.count());
+        std::pmr::vector<uint32_t> copies;
+        EXPECT_LT(regions.find(large.data(), &copies), regions.count());
+        EXPECT_LT(regions.find(sample.data(), &copies), regions.count());
     }
 }
 
@@ -372,8 +380,8 @@ TEST(RegionBuild, CopiesMoreOfMoreRegions) {
     EXPECT_LE(few.regions, 5u);
     EXPECT_LT(few.copied, 0.45);
     EXPECT_GE(many.regions, 30u);
-    EXPECT_GE(many.copied, 0.9);
-    EXPECT_LE(many.copied, 1.0);
+    EXPECT_GE(many.copied, 1.2);
+    EXPECT_LE(many.copied, 2.0);
     EXPECT_GE(tiny.regions, 25u);
     EXPECT_LE(tiny.copied, few.copied);
 }
