@@ -239,10 +239,12 @@ void Scan::Impl::widen_for_failing() {
     horizon = index.space().operator_value(query, beam.horizon());
 }
 
-/* How many times as wide the next beam is: by what is missing, if the caller says what it wants. */
+/* How many times as wide the next beam is: by what is missing, if the caller says what it wants. Where no
+ * rows fail, the first beam mostly lacks a row or two, which prove the order of those before; if the
+ * second lacks rows as well, many are wanted. */
 double Scan::Impl::growth() const {
     if (options.wanted == 0 || failed == 0)
-        return kMostPlainGrowth;
+        return visited_after_first == 0 ? kLeastPlainGrowth : kMostPlainGrowth;
     const double missing = std::max(1.0, options.wanted - (handed_out - failed));
     return std::clamp(1 + missing / passed_share() / handed_out, kLeastPlainGrowth,
                       kMostPlainGrowth);
