@@ -114,8 +114,7 @@ RegionBuild::RegionBuild(Index &index, const Context &context, const CreateOptio
       query_(context.memory),
       copy_to_(context.memory),
       packed_(packed_row_bytes(options.attributes)),
-      buffer_(std::max<size_t>(packed_, sizeof(CopyHead)) + options.dim * sizeof(float),
-              context.memory),
+      packed_row_(packed_, context.memory),
       region_(regions.count(), context.memory),
       table_(context.memory),
       copy_(index.layouts().base.bytes, context.memory),
@@ -159,13 +158,13 @@ void RegionBuild::add(const float *value, HeapTid tid, const Attributes &row) {
     Region &home = region_[place];
     const size_t bytes = options_.dim * sizeof(float);
     const CopyHead head = {place, home.rows};
-    std::memcpy(buffer_.data(), &head, sizeof(head));
-    std::memcpy(buffer_.data() + sizeof(head), value, bytes);
-    for (uint32_t to : copy_to_)
-        region_[to].copies->write(buffer_.data(), sizeof(head) + bytes);
-    pack_row(buffer_.data(), StoredTid::from(tid), row, options_.attributes);
-    std::memcpy(buffer_.data() + packed_, value, bytes);
-    home.homes->write(buffer_.data(), packed_ + bytes);
+    for (uint32_t to : copy_to_) {
+        region_[to].copies->write(&head, sizeof(head));
+        region_[to].copies->write(value, bytes);
+    }
+    pack_row(packed_row_.data(), StoredTid::from(tid), row, options_.attributes);
+    home.homes->write(packed_row_.data(), packed_);
+    home.homes->write(value, bytes);
     home.rows++;
 }
 
@@ -473,10 +472,10 @@ void RegionBuild::insert_left_over() {
     std::pmr::vector<float> value(options_.dim, context_.memory);
     left_over_->rewind();
     for (uint64_t i = 0; i < left_over_rows_; i++) {
-        left_over_->read(buffer_.data(), packed_);
+        left_over_->read(packed_row_.data(), packed_);
         left_over_->read(value.data(), value.size() * sizeof(float));
-        inserter.insert(value.data(), packed_tid(buffer_.data()).tid(),
-                        packed_attributes(buffer_.data(), options_.attributes));
+        inserter.insert(value.data(), packed_tid(packed_row_.data()).tid(),
+                        packed_attributes(packed_row_.data(), options_.attributes));
     }
     spools_.destroy(left_over_);
 }

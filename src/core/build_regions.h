@@ -116,8 +116,8 @@ private:
     Query query_;
     std::pmr::vector<uint32_t> copy_to_; /* find_place() */
     uint32_t packed_;                    /* bytes of a packed row */
-    std::pmr::vector<std::byte> buffer_; /* a packed row and its floats; or a copy's */
-    CrewBoard *board_ = nullptr;         /* while regions are built */
+    std::pmr::vector<std::byte> packed_row_;
+    CrewBoard *board_ = nullptr; /* while regions are built */
     std::pmr::vector<Region> region_;
     std::pmr::vector<uint32_t>
         table_;              /* by row: its node; while its region is built, in the arena */

@@ -18,12 +18,7 @@ constexpr size_t kRowsPerRegion = 8; /* fewer sample rows say nothing */
 }  // namespace
 
 Regions::Regions(uint32_t dim, std::pmr::memory_resource *memory)
-    : dim_(dim),
-      splits_(memory),
-      directions_(memory),
-      rows_(memory),
-      projections_(memory),
-      margins_(memory) {}
+    : dim_(dim), splits_(memory), directions_(memory), rows_(memory), projections_(memory) {}
 
 float Regions::project(uint32_t split, const float *value) const {
     return simd::kernels().inner_product(value, &directions_[size_t{split} * dim_], dim_);
@@ -123,14 +118,14 @@ void Regions::fit(std::span<const float> sample, uint32_t count, double copied, 
     border_ = 0;
     if (splits_.empty() || copied <= 0)
         return;
-    margins_.clear();
+    std::pmr::vector<float> margins(splits_.get_allocator());
     for (size_t i = 0; i < rows; i++)
         descend(root_, &sample[i * dim_],
-                [&](float distance, uint32_t) { margins_.push_back(distance); });
+                [&](float distance, uint32_t) { margins.push_back(distance); });
     const double all = copied * static_cast<double>(rows - 1);
-    const auto last = static_cast<double>(margins_.size() - 1);
-    const auto at = margins_.begin() + static_cast<ptrdiff_t>(std::min(all, last));
-    std::nth_element(margins_.begin(), at, margins_.end());
+    const auto last = static_cast<double>(margins.size() - 1);
+    const auto at = margins.begin() + static_cast<ptrdiff_t>(std::min(all, last));
+    std::nth_element(margins.begin(), at, margins.end());
     border_ = *at;
 }
 

@@ -61,7 +61,6 @@ private:
     /* Scratch of fit(). */
     std::pmr::vector<uint32_t> rows_;
     std::pmr::vector<float> projections_; /* by sample row */
-    std::pmr::vector<float> margins_;     /* of all sample rows */
 };
 
 }  // namespace hnsw::core

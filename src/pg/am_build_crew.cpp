@@ -28,7 +28,7 @@ namespace {
 // Joins the next round. False: there is none.
 bool join(CrewShared *shared, uint64 *round) {
     bool joined = false;
-    wait_until(&shared->mutex, &shared->changed, [&] {
+    wait_until(shared, [&] {
         joined = shared->open && shared->round != *round;
         if (joined) {
             shared->at_work++;
@@ -99,7 +99,7 @@ void ParallelCrew::begin_round() {
 void ParallelCrew::end_round() {
     if (shared_ == nullptr)
         return;
-    wait_until(&shared_->mutex, &shared_->changed, [this] {
+    wait_until(shared_, [this] {
         shared_->open = false;
         return shared_->at_work == 0;
     });

@@ -119,8 +119,7 @@ void BuildPart::leave(bool full) {
 }
 
 void BuildPart::wait_for_pages() {
-    wait_until(&shared_->mutex, &shared_->changed,
-               [this] { return shared_->stage == BuildStage::kPages; });
+    wait_until(shared_, [this] { return shared_->stage == BuildStage::kPages; });
     auto *opened = OpenIndex::open(context_, index_, heap_, BufferStore::Purpose::kBulk);
     inserter_ = create_in_context<core::Inserter>(context_, opened->index, opened->core_context(),
                                                   shared_->create.ef_construction);
@@ -181,7 +180,7 @@ void BuildPart::finish_together() {
     shared_->scanned++;
     SpinLockRelease(&shared_->mutex);
     ConditionVariableBroadcast(&shared_->changed);
-    wait_until(&shared_->mutex, &shared_->changed, [this] {
+    wait_until(shared_, [this] {
         return !shared_->in_memory() ||
                (shared_->processes != 0 && shared_->scanned == shared_->processes);
     });
@@ -198,7 +197,7 @@ void BuildPart::finish_together() {
         SpinLockRelease(&shared_->mutex);
         ConditionVariableBroadcast(&shared_->changed);
     } else {
-        wait_until(&shared_->mutex, &shared_->changed, [this] { return shared_->connected; });
+        wait_until(shared_, [this] { return shared_->connected; });
     }
     if (leader_)
         measure();

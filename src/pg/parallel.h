@@ -6,19 +6,19 @@
 
 namespace hnsw::pg {
 
-// Waits until condition() holds, which is asked with the mutex held and may change what it protects;
-// `changed` is broadcast when it may have come to hold.
-template <class Condition>
-void wait_until(slock_t *mutex, ConditionVariable *changed, Condition &&condition) {
+// Waits until condition() holds, which is asked with shared->mutex held and may change what it protects;
+// shared->changed is broadcast when it may have come to hold.
+template <class Shared, class Condition>
+void wait_until(Shared *shared, Condition &&condition) {
     auto holds = [&] {
-        SpinLockAcquire(mutex);
+        SpinLockAcquire(&shared->mutex);
         const bool result = condition();
-        SpinLockRelease(mutex);
+        SpinLockRelease(&shared->mutex);
         return result;
     };
-    ConditionVariablePrepareToSleep(changed);
+    ConditionVariablePrepareToSleep(&shared->changed);
     while (!holds())
-        ConditionVariableSleep(changed, PG_WAIT_EXTENSION);
+        ConditionVariableSleep(&shared->changed, PG_WAIT_EXTENSION);
     ConditionVariableCancelSleep();
 }
 
@@ -45,7 +45,6 @@ public:
     // Ends parallel mode, which allocate() began, and frees everything.
     void drop();
 
-    bool allocated() const { return segment_ != nullptr; }
     void *memory() const { return dsm_segment_address(segment_); }
     dsm_handle handle() const { return dsm_segment_handle(segment_); }
     ParallelContext *context() const { return context_; }
