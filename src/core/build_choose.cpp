@@ -6,6 +6,7 @@
 
 #include "core/neighbours.h"
 #include "core/prefetch.h"
+#include "core/round_up.h"
 
 namespace hnsw::core {
 
@@ -19,7 +20,7 @@ constexpr float kMaxScale = 1e14f;
 
 /* The kernels take four rows at a time. */
 constexpr uint32_t kRows = 4;
-constexpr uint32_t padded_rows(uint32_t n) { return (n + kRows - 1) / kRows * kRows; }
+constexpr uint32_t padded_rows(uint32_t n) { return round_up(n, kRows); }
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/round_up.h"
 #include "simd/key_kernels.h"
 
 namespace hnsw::core {
@@ -180,7 +181,7 @@ void PassMap::evaluate(uint32_t number, bool test_rows, uint64_t known, PageBits
         return;
     const simd::KeyKernels &kernels = simd::key_kernels();
     /* Entries behind the last one are unused: as many as make the number a multiple of eight. */
-    const uint32_t entries = (span_ + 7) / 8 * 8;
+    const uint32_t entries = round_up(span_, 8);
     const uint32_t words = (span_ + 63) / 64;
     uint64_t used[kPageWords];
     std::fill_n(used, words, ~uint64_t{0});

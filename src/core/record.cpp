@@ -31,7 +31,7 @@ RecordLayout RecordLayout::make(uint32_t dim, uint32_t slots, uint32_t bits) {
     uint32_t factor_bytes = bits != 0 ? slots * 2 : 0;
     l.factor_b_offset = l.factor_a_offset + factor_bytes;
     l.code_offset = l.factor_b_offset + factor_bytes;
-    l.bytes = static_cast<uint32_t>(round_up(l.code_offset + slots * (bits / 8), 8));
+    l.bytes = round_up(l.code_offset + slots * (bits / 8), 8);
     l.parts = 1;
     l.per_page = 1;
     if (l.bytes <= kPayloadBytes) {

@@ -14,6 +14,7 @@
 
 #include "core/ids.h"
 #include "core/page.h"
+#include "core/round_up.h"
 
 namespace hnsw::core {
 
@@ -88,7 +89,7 @@ struct IndexLayouts {
     static IndexLayouts make(uint32_t padded_dim, uint32_t slots, uint32_t bits);
 };
 
-inline uint32_t padded_dim(uint32_t dim) { return (dim + 63) / 64 * 64; }
+inline uint32_t padded_dim(uint32_t dim) { return round_up(dim, 64); }
 
 /* A record in one contiguous piece (in a latched page, or assembled). */
 struct RecordView {

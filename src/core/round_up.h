@@ -1,11 +1,14 @@
 /* Sizes that are multiples of something. */
 #pragma once
 
-#include <cstddef>
+#include <type_traits>
 
 namespace hnsw::core {
 
 /* The least multiple of `to` (positive) that is not below `value`. */
-constexpr size_t round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
+template <class T>
+constexpr T round_up(T value, std::type_identity_t<T> to) {
+    return (value + to - 1) / to * to;
+}
 
 }  // namespace hnsw::core
