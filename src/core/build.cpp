@@ -98,7 +98,8 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
     near_.resize(longest);
 }
 
-BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attributes &row) {
+BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attributes &row,
+                                    NodeRole role) {
     if (value == nullptr)
         return arena_.add_outside(Arena::Outside::kNull, tid) ? Added::kRow : Added::kFull;
     space_.prepare(value, &query_);
@@ -122,7 +123,7 @@ BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attri
         twin = arena_.publish(id);
         last_node_ = twin;
         if (twin == id) {
-            insert_node(id);
+            insert_node(id, role == NodeRole::kHome ? width_ : width_.half());
             return Added::kNode;
         }
         n.level = ArenaNode::kDiscarded;
@@ -130,7 +131,7 @@ BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attri
     return arena_.add_tid(twin, tid, row) ? Added::kRow : Added::kFull;
 }
 
-void BuildWorker::insert_node(ArenaId id) {
+void BuildWorker::insert_node(ArenaId id, SearchWidth width) {
     const ArenaNode &n = arena_.node(id);
     const Anchor anchor = metric_.anchor(id);
     if (arena_.entry().none() && arena_.start_entry({id, n.level}))
@@ -140,7 +141,7 @@ void BuildWorker::insert_node(ArenaId id) {
     /* All lists of the node are complete before the first link leads to it. */
     const uint32_t top = std::min<uint32_t>(n.level, entry.level);
     for (uint32_t layer = top + 1; layer-- > 0;) {
-        find_candidates(anchor, id, layer);
+        find_candidates(anchor, id, layer, width);
         set_links(id, layer, chooser_.choose(anchor, pool_, slots(layer)));
     }
     for (uint32_t layer = 0; layer <= top; layer++) {
@@ -156,8 +157,9 @@ void BuildWorker::insert_node(ArenaId id) {
 }
 
 /* pool_ = what the node may link to at `layer`; starts_ = where the search below begins. */
-void BuildWorker::find_candidates(const Anchor &anchor, ArenaId self, uint32_t layer) {
-    search(anchor, self, layer, width_);
+void BuildWorker::find_candidates(const Anchor &anchor, ArenaId self, uint32_t layer,
+                                  SearchWidth width) {
+    search(anchor, self, layer, width);
     starts_.assign(beam_.begin(), beam_.end());
     pool_from_search();
     forget_seen();

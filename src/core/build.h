@@ -38,6 +38,15 @@ using Poll = void (*)();
 struct SearchWidth {
     uint32_t expanded;   /* nodes, the nearest of... */
     uint32_t candidates; /* ...so many that it keeps: the nearest of all it has evaluated */
+
+    SearchWidth half() const { return {(expanded + 1) / 2, (candidates + 1) / 2}; }
+};
+
+/* What a row's node is to the graph. */
+enum class NodeRole {
+    kHome, /* the row's only node, or the one that is written */
+    kCopy, /* one that gives links to the row's node in another graph (build_regions.h): half as wide a
+              search finds them, the best of both lists being chosen in the end */
 };
 
 /* One process' or thread's part in a build. Abandonable. */
@@ -54,7 +63,8 @@ public:
     };
     /* value: dim finite floats, or null for a NULL column. row: the row's attributes, as many as the
      * options say; a row without a vector keeps none. */
-    Added add(const float *value, HeapTid tid, const Attributes &row);
+    Added add(const float *value, HeapTid tid, const Attributes &row,
+              NodeRole role = NodeRole::kHome);
     /* The node that the last row added with a vector has become, or has joined. */
     ArenaId last_node() const { return last_node_; }
 
@@ -69,9 +79,9 @@ public:
     void connect();
 
 private:
-    void insert_node(ArenaId id);
+    void insert_node(ArenaId id, SearchWidth width);
     void descend(const Anchor &anchor, ArenaId self, const Arena::Entry &entry, uint32_t to_layer);
-    void find_candidates(const Anchor &anchor, ArenaId self, uint32_t layer);
+    void find_candidates(const Anchor &anchor, ArenaId self, uint32_t layer, SearchWidth width);
     /* From starts_: fills beam_ (the candidates, sorted) and seen_ (everything evaluated). */
     void search(const Anchor &anchor, ArenaId self, uint32_t layer, SearchWidth width);
     void expand(const Anchor &anchor, ArenaId id, uint32_t layer);
@@ -109,7 +119,7 @@ private:
     Arena &arena_;
     const Space &space_;
     const uint32_t m_;
-    const SearchWidth width_; /* of the search for a node's neighbours */
+    const SearchWidth width_; /* of the search for a home's neighbours */
     const Poll poll_;
     ArenaMetric metric_;
     LinkChooser chooser_;

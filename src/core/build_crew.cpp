@@ -45,15 +45,17 @@ void CrewMember::take_part() {
         worker_.emplace(*arena_, space_, options_, poll_, memory_);
     }
     switch (board_->task_) {
-        case CrewTask::kAdd:
-            return add_rows();
+        case CrewTask::kAddHomes:
+            return add_rows(NodeRole::kHome);
+        case CrewTask::kAddCopies:
+            return add_rows(NodeRole::kCopy);
         case CrewTask::kTrim:
             while (worker_->trim_some())
                 poll_();
     }
 }
 
-void CrewMember::add_rows() {
+void CrewMember::add_rows(NodeRole role) {
     for (;;) {
         const uint32_t i = board_->next_.fetch_add(1, std::memory_order_relaxed);
         if (i >= board_->rows_)
@@ -63,8 +65,8 @@ void CrewMember::add_rows() {
         const std::byte *packed = board_->packed(i);
         const bool added = arena_->used_bytes() <= board_->most_ &&
                            worker_->add(board_->value(i), packed_tid(packed).tid(),
-                                        packed_attributes(packed, options_.attributes)) !=
-                               BuildWorker::Added::kFull;
+                                        packed_attributes(packed, options_.attributes),
+                                        role) != BuildWorker::Added::kFull;
         board_->node(i) = added ? worker_->last_node() : kNoArenaNode;
     }
 }

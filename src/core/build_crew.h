@@ -53,7 +53,7 @@ private:
     size_t bytes_ = 0;
 };
 
-enum class CrewTask : uint32_t { kAdd, kTrim };
+enum class CrewTask : uint32_t { kAddHomes, kAddCopies, kTrim };
 
 /* What a round is about, in shared memory, with the batch behind it and then the arena. Between rounds
  * the leader alone touches it. */
@@ -89,7 +89,7 @@ private:
     }
 
     uint32_t graph_ = 0; /* number of the graph in the arena */
-    CrewTask task_ = CrewTask::kAdd;
+    CrewTask task_ = CrewTask::kAddHomes;
     uint32_t rows_ = 0;              /* in the batch */
     uint32_t room_ = 0;              /* for so many */
     uint32_t stride_ = 0;            /* bytes of a row */
@@ -114,7 +114,7 @@ public:
     void connect() { worker_->connect(); }
 
 private:
-    void add_rows();
+    void add_rows(NodeRole role);
 
     CrewBoard *board_;
     const Space &space_;

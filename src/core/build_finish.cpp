@@ -26,7 +26,7 @@ bool BuildWorker::trim_some() {
 std::span<const Candidate> BuildWorker::nearest(ArenaId self) {
     const Anchor anchor = metric_.anchor(self);
     descend(anchor, self, arena_.entry(), 0);
-    find_candidates(anchor, self, 0);
+    find_candidates(anchor, self, 0, width_);
     return pool_;
 }
 

@@ -233,7 +233,7 @@ void RegionBuild::add_homes(Region &region, size_t most, CrewMember &member) {
             region.homes->read(board_->value(board_->rows()), bytes);
             board_->add_row();
         }
-        run(CrewTask::kAdd, member);
+        run(CrewTask::kAddHomes, member);
         const uint32_t first = region.start + row - board_->rows();
         for (uint32_t i = 0; i < board_->rows(); i++) {
             table_[first + i] = board_->node(i);
@@ -260,7 +260,7 @@ void RegionBuild::add_copies(Region &region, CrewMember &member) {
             region.copies->read(board_->value(i), options_.dim * sizeof(float));
             board_->add_row();
         }
-        run(CrewTask::kAdd, member);
+        run(CrewTask::kAddCopies, member);
     }
 }
 
