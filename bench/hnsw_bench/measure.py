@@ -71,8 +71,10 @@ class Rounds:
         """One round, the first of which is number 0."""
         order = self.servers if number % 2 == 0 else self.servers[::-1]
         say(f"{self.dataset.name}, round {number + 1}: CREATE INDEX")
+        self.builds(order)
         for server in order:
-            self.build(server, number)
+            self.add(server, "index bytes", server.index_bytes())
+            self.first_query(server, number)
         say(f"{self.dataset.name}, round {number + 1}: queries")
         for _ in range(self.options.passes):
             for server in order:
@@ -109,24 +111,33 @@ class Rounds:
 
     # ----------------------------------------------------------------------------- building
 
-    def build(self, server, number):
-        server.load(self.dataset)
-        create = server.create_index
-        cost = create(self.dataset, self.options, max_parallel_maintenance_workers=1)
-        self.add_cost(server, "CREATE INDEX, one worker", cost)
+    def builds(self, order):
+        """Every kind of build twice, first in that order and then in the opposite one: builds that are
+        compared are never minutes apart, and a machine that slows down slows both sides."""
+        for server in order:
+            server.load(self.dataset)
+        for kind in (self.build_with_worker, self.build_alone):
+            for server in (*order, *order[::-1]):
+                kind(server)
+
+    def build_with_worker(self, server):
+        self.build(server, "one worker", max_parallel_maintenance_workers=1)
+
+    def build_alone(self, server):
+        """Last the one that queries are measured on."""
         if server.is_ours:
             memory = max(server.index_bytes() // 4096, 1024)
-            cost = create(
-                self.dataset,
-                self.options,
+            self.build(
+                server,
+                "a quarter of the memory",
                 max_parallel_maintenance_workers=0,
                 maintenance_work_mem=f"{memory}kB",
             )
-            self.add_cost(server, "CREATE INDEX, a quarter of the memory", cost)
-        cost = create(self.dataset, self.options, max_parallel_maintenance_workers=0)
-        self.add_cost(server, "CREATE INDEX, serial", cost)
-        self.add(server, "index bytes", server.index_bytes())
-        self.first_query(server, number)
+        self.build(server, "serial", max_parallel_maintenance_workers=0)
+
+    def build(self, server, what, **settings):
+        cost = server.create_index(self.dataset, self.options, **settings)
+        self.add_cost(server, f"CREATE INDEX, {what}", cost)
 
     def first_query(self, server, number):
         """Index blocks read where nothing is in shared buffers: in a copy of the database."""
