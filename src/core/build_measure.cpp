@@ -34,13 +34,15 @@ public:
         : arena_(arena),
           space_(space),
           layouts_(layouts),
+          metric_(arena, space),
           query_(memory),
           beam_(memory),
           starts_(memory),
           expanded_((arena.max_nodes() + 63) / 64, memory),
           touched_(memory),
           record_(std::max(layouts.base.bytes, layouts.upper.bytes), memory),
-          estimates_(std::max(layouts.base.slots, layouts.upper.slots), memory),
+          links_(memory),
+          distances_(arena.links(0, 0).capacity, memory),
           found_(memory) {}
 
     enum class By {
@@ -54,6 +56,9 @@ public:
         self_ = self;
         hidden_ = hidden ? self : kNoArenaNode;
         space_.prepare_from(arena_.sq8(self), &query_);
+        anchor_ = metric_.anchor(self);
+        const double scale = arena_.scalars(self).scale / query_.unit;
+        unit_ = static_cast<float>(space_.metric() == Metric::kL1 ? scale : scale * scale);
     }
 
     /* Distance of the last of kNeighbours true neighbours, or a negative number: there are fewer. */
@@ -67,7 +72,7 @@ public:
      * is `width` wide at layer 0. */
     uint32_t hits(By down, size_t descent_width, By by, size_t width, float limit) {
         const Arena::Entry entry = arena_.entry();
-        starts_.assign(1, {space_.distance(query_, arena_.sq8(entry.node)), entry.node});
+        starts_.assign(1, {distance(entry.node), entry.node});
         for (uint32_t layer = entry.level; layer > 0; layer--)
             run(layer, down, descent_width);
         run(0, by, width);
@@ -88,7 +93,7 @@ private:
         Beam::Entry next;
         while (beam_.pop(&next))
             if (by == By::kOnce || first_time(next.id))
-                expand(next.id, layer, by);
+                expand(next, layer, by);
         for (ArenaId id : touched_)
             expanded_[id / 64] = 0;
         touched_.clear();
@@ -104,36 +109,61 @@ private:
         return true;
     }
 
-    void expand(ArenaId id, uint32_t layer, By by) {
-        const float own = space_.distance(query_, arena_.sq8(id));
+    /* As estimates are, in the query's units. */
+    float distance(ArenaId id) const { return metric_.one(anchor_, id) * unit_; }
+
+    void expand(const Beam::Entry &at, uint32_t layer, By by) {
+        const float own = by == By::kEstimate ? distance(at.id) : at.distance;
         if (layer > 0)
-            starts_.push_back({own, id});
-        else if (id != self_)
+            starts_.push_back({own, at.id});
+        else if (at.id != self_)
             found_.push_back(own);
-        LinkList links = arena_.links(id, layer);
-        const uint32_t count = links.count->load(std::memory_order_relaxed);
-        if (by == By::kEstimate) {
-            std::fill(record_.begin(), record_.end(), std::byte{0});
-            RecordImage image = {record_.data(), layer > 0 ? &layouts_.upper : &layouts_.base};
-            encode_record(arena_, space_, id, layer, image);
-            space_.estimate(query_, image.view(), own, estimates_.data());
-        }
+        if (by == By::kEstimate)
+            estimate_links(at.id, layer, own);
+        else
+            compute_links(at.id, layer, by == By::kOnce);
+        for (size_t i = 0; i < links_.size(); i++)
+            if (links_[i] != hidden_ && distances_[i] < beam_.bound())
+                beam_.push(distances_[i], links_[i]);
+    }
+
+    /* links_ and distances_: the node's, estimated as from its record. */
+    void estimate_links(ArenaId id, uint32_t layer, float own) {
+        take_links(id, layer, [](ArenaId) { return true; });
+        std::fill(record_.begin(), record_.end(), std::byte{0});
+        RecordImage image = {record_.data(), layer > 0 ? &layouts_.upper : &layouts_.base};
+        encode_record(arena_, space_, id, layer, image);
+        space_.estimate(query_, image.view(), own, distances_.data());
+    }
+
+    /* The same, exact. new_only: of those alone that are met for the first time. */
+    void compute_links(ArenaId id, uint32_t layer, bool new_only) {
+        take_links(id, layer, [&](ArenaId to) { return !new_only || first_time(to); });
+        metric_.many(anchor_, links_.data(), static_cast<uint32_t>(links_.size()),
+                     distances_.data());
+        for (size_t i = 0; i < links_.size(); i++)
+            distances_[i] *= unit_;
+    }
+
+    template <class Wanted>
+    void take_links(ArenaId id, uint32_t layer, Wanted &&wanted) {
+        const LinkList list = arena_.links(id, layer);
+        const uint32_t count = list.count->load(std::memory_order_relaxed);
+        links_.clear();
         for (uint32_t i = 0; i < count; i++) {
-            ArenaId to = links.ids[i].load(std::memory_order_relaxed);
-            if (to == hidden_)
-                continue;
-            if (by == By::kOnce && !first_time(to))
-                continue;
-            float d = by == By::kEstimate ? estimates_[i] : space_.distance(query_, arena_.sq8(to));
-            if (d < beam_.bound())
-                beam_.push(d, to);
+            const ArenaId to = list.ids[i].load(std::memory_order_relaxed);
+            if (wanted(to))
+                links_.push_back(to);
         }
     }
 
     const Arena &arena_;
     const Space &space_;
     const IndexLayouts &layouts_;
+    const ArenaMetric metric_;
     Query query_;
+    Anchor anchor_;
+    float unit_ = 0; /* a distance by metric_ in the query's units */
     ArenaId self_ = kNoArenaNode;
     ArenaId hidden_ = kNoArenaNode;
     Beam beam_;
@@ -141,7 +171,8 @@ private:
     std::pmr::vector<uint64_t> expanded_;
     std::pmr::vector<ArenaId> touched_;
     std::pmr::vector<std::byte> record_;
-    std::pmr::vector<float> estimates_;
+    std::pmr::vector<ArenaId> links_;
+    std::pmr::vector<float> distances_;
     std::pmr::vector<float> found_;
 };
 
