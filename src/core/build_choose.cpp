@@ -22,7 +22,19 @@ constexpr float kMaxScale = 1e14f;
 constexpr uint32_t kRows = 4;
 constexpr uint32_t padded_rows(uint32_t n) { return round_up(n, kRows); }
 
+/* Coordinates that candidates are compared with each other by: rotated vectors differ in any part of them by
+ * nearly that part of the whole. As many as a code has bits at most (record.cpp). */
+constexpr uint32_t kBetweenDim = 512;
+
 }  // namespace
+
+ArenaMetric::ArenaMetric(const Arena &arena, const Space &space)
+    : arena_(arena),
+      kernels_(space.kernels()),
+      dim_(space.padded()),
+      metric_(space.metric()),
+      between_dim_(metric_ == Metric::kL1 ? dim_ : std::min(dim_, kBetweenDim)),
+      between_share_(static_cast<float>(between_dim_) / static_cast<float>(dim_)) {}
 
 Anchor ArenaMetric::anchor(ArenaId id) const {
     const ArenaScalars &s = arena_.scalars(id);
@@ -72,7 +84,10 @@ void ArenaMetric::set(const Anchor &anchor, ArenaId id, Vectors *vectors, uint32
     const float t = scale_of(anchor, s);
     vectors->row[at] = arena_.vector(id);
     vectors->scale[at] = t;
-    vectors->square[at] = t * t * s.self;
+    const int8_t *x = vectors->row[at];
+    const float self =
+        between_dim_ == dim_ ? s.self : static_cast<float>(kernels_.i8_dot(x, x, between_dim_));
+    vectors->square[at] = t * t * self;
 }
 
 void ArenaMetric::between(const Vectors &from, uint32_t at, const Vectors &to, uint32_t first,
@@ -89,12 +104,14 @@ void ArenaMetric::between(const Vectors &from, uint32_t at, const Vectors &to, u
     const float twice = 2 * from.scale[at];
     for (uint32_t begin = 0; begin < n; begin += kBatch) {
         const uint32_t batch = std::min(n - begin, kBatch);
-        kernels_.i8_dot_many(from.row[at], &to.row[first + begin], batch, dim_, dots);
+        kernels_.i8_dot_many(from.row[at], &to.row[first + begin], batch, between_dim_, dots);
         const float *scales = &to.scale[first + begin];
         const float *squares = &to.square[first + begin];
         for (uint32_t i = 0; i < batch; i++)
-            out[begin + i] = std::max(
-                square + squares[i] - twice * scales[i] * static_cast<float>(dots[i]), 0.0f);
+            out[begin + i] =
+                std::max(square + squares[i] - twice * scales[i] * static_cast<float>(dots[i]),
+                         0.0f) /
+                between_share_;
     }
 }
 

@@ -40,7 +40,7 @@ struct Vectors {
 
     std::pmr::vector<const int8_t *> row;
     std::pmr::vector<float> scale;  /* relative to the anchor's */
-    std::pmr::vector<float> square; /* of the Euclidean norm */
+    std::pmr::vector<float> square; /* of the Euclidean norm, as far as between() looks */
 };
 
 /* Distances between an arena's nodes, from their SQ8 vectors alone.  Inner product too builds its
@@ -49,8 +49,7 @@ struct Vectors {
  * vector is not cut off by long ones. */
 class ArenaMetric {
 public:
-    ArenaMetric(const Arena &arena, const Space &space)
-        : arena_(arena), kernels_(space.kernels()), dim_(space.padded()), metric_(space.metric()) {}
+    ArenaMetric(const Arena &arena, const Space &space);
 
     Metric metric() const { return metric_; }
     Anchor anchor(ArenaId id) const;
@@ -60,8 +59,9 @@ public:
 
     /* Sets vector `at` to the node's. */
     void set(const Anchor &anchor, ArenaId id, Vectors *vectors, uint32_t at) const;
-    /* Distances from vector `at` to `n` of `to` from `first` on. Rounds n up to a multiple of four: the
-     * rows beyond must be some node's, and `out` have room. */
+    /* Distances from vector `at` to `n` of `to` from `first` on, of many dimensions estimated from the
+     * first ones. Rounds n up to a multiple of four: the rows beyond must be some node's, and `out` have
+     * room. */
     void between(const Vectors &from, uint32_t at, const Vectors &to, uint32_t first, uint32_t n,
                  float *out) const;
 
@@ -72,6 +72,8 @@ private:
     const simd::CodeKernels &kernels_;
     uint32_t dim_;
     Metric metric_;
+    uint32_t between_dim_; /* coordinates that between() looks at */
+    float between_share_;  /* of all */
 };
 
 class LinkChooser {

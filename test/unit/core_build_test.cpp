@@ -250,12 +250,55 @@ TEST_P(BuiltIndex, FindsNearestRowsAndKeepsTheRules) {
     EXPECT_EQ(all_rows(test, queries[0]), numbers(rows.size()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Metrics, BuiltIndex,
-                         ::testing::Values(MetricCase{Metric::kL2, 96, 0.97},
-                                           MetricCase{Metric::kCosine, 64, 0.97},
-                                           MetricCase{Metric::kInnerProduct, 64, 0.9},
-                                           MetricCase{Metric::kL1, 32, 0.97},
-                                           MetricCase{Metric::kL2, 3, 0.97}));
+INSTANTIATE_TEST_SUITE_P(
+    Metrics, BuiltIndex,
+    ::testing::Values(MetricCase{Metric::kL2, 96, 0.97}, MetricCase{Metric::kCosine, 64, 0.97},
+                      MetricCase{Metric::kInnerProduct, 64, 0.9}, MetricCase{Metric::kL1, 32, 0.97},
+                      MetricCase{Metric::kCosine, 1000, 0.97}, MetricCase{Metric::kL2, 3, 0.97}));
+
+/* The links a node may have are compared by their first coordinates alone if there are many. */
+TEST(Build, DistancesBetweenLinksAreEstimates) {
+    struct Case {
+        Metric metric;
+        uint32_t dim;
+        double mean, largest; /* errors of a distance, relative */
+    };
+    constexpr uint32_t kRows = 61;
+    for (const Case &c :
+         {Case{Metric::kL2, 96, 1e-5, 1e-4}, Case{Metric::kL2, 512, 1e-5, 1e-4},
+          Case{Metric::kL1, 1600, 1e-5, 1e-4}, Case{Metric::kL2, 1600, 0.05, 0.25}}) {
+        SCOPED_TRACE(c.dim);
+        const CreateOptions create{.metric = c.metric, .dim = c.dim};
+        std::pmr::memory_resource *memory = std::pmr::get_default_resource();
+        const Space space(create.metric, create.dim, layouts_of(create).base.bits, 1, {}, memory);
+        TestArena guarded(size_t{1} << 20, arena_shape(create));
+        BuildWorker worker(
+            *guarded.arena, space, create, [] {}, memory);
+        const Vectors rows = clustered(kRows, c.dim, 3, 1);
+        for (uint32_t i = 0; i < kRows; i++)
+            ASSERT_EQ(worker.add(rows[i].data(), tid_of(i), {}), BuildWorker::Added::kNode);
+        const ArenaMetric metric(*guarded.arena, space);
+        const Anchor anchor = metric.anchor(0);
+        core::Vectors vectors(kRows + 3, memory);
+        std::vector<float> estimates(kRows + 3);
+        std::vector<ArenaId> ids(kRows + 3);
+        for (uint32_t i = 0; i < ids.size(); i++) {
+            ids[i] = i % kRows;
+            metric.set(anchor, ids[i], &vectors, i);
+        }
+        metric.between(vectors, 0, vectors, 1, kRows - 1, estimates.data());
+        std::vector<float> exact(kRows);
+        metric.many(anchor, ids.data(), kRows, exact.data());
+        double sum = 0;
+        for (uint32_t i = 1; i < kRows; i++) {
+            const double error = estimates[i - 1] / double{exact[i]} - 1;
+            EXPECT_LE(std::abs(error), c.largest) << "row " << i;
+            sum += std::abs(error);
+        }
+        EXPECT_LE(sum / (kRows - 1), c.mean);
+        EXPECT_EQ(sum / (kRows - 1) > 0.005, c.mean > 0.005) << "nothing was estimated";
+    }
+}
 
 TEST(Build, ThreadsGiveAnEquallyGoodGraph) {
     BuildSpec spec{.create = {.dim = 32, .attributes = 3}, .threads = 4};
