@@ -34,7 +34,7 @@ ArenaMetric::ArenaMetric(const Arena &arena, const Space &space)
       dim_(space.padded()),
       metric_(space.metric()),
       between_dim_(metric_ == Metric::kL1 ? dim_ : std::min(dim_, kBetweenDim)),
-      between_share_(static_cast<float>(between_dim_) / static_cast<float>(dim_)) {}
+      between_factor_(static_cast<float>(dim_) / static_cast<float>(between_dim_)) {}
 
 Anchor ArenaMetric::anchor(ArenaId id) const {
     const ArenaScalars &s = arena_.scalars(id);
@@ -109,9 +109,9 @@ void ArenaMetric::between(const Vectors &from, uint32_t at, const Vectors &to, u
         const float *squares = &to.square[first + begin];
         for (uint32_t i = 0; i < batch; i++)
             out[begin + i] =
+                between_factor_ *
                 std::max(square + squares[i] - twice * scales[i] * static_cast<float>(dots[i]),
-                         0.0f) /
-                between_share_;
+                         0.0f);
     }
 }
 

@@ -73,7 +73,7 @@ private:
     uint32_t dim_;
     Metric metric_;
     uint32_t between_dim_; /* coordinates that between() looks at */
-    float between_share_;  /* of all */
+    float between_factor_; /* a distance by them times this is one by all, nearly */
 };
 
 class LinkChooser {
