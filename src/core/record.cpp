@@ -15,8 +15,9 @@ namespace {
  * docs/format.md, "Code length"). */
 constexpr uint32_t kMaxCodeBits = 512;
 
-/* A record gives up at most this share of its M0 slots so that one more fits on a page. */
-constexpr uint32_t kMinSlotsPercent = 85;
+/* A record keeps at least this share of its M0 slots when it gives some up so that more records
+ * fit on a page (measured; see docs/performance.md, "Slots"). */
+constexpr uint32_t kMinSlotsPercent = 80;
 
 }  // namespace
 
@@ -52,14 +53,13 @@ IndexLayouts IndexLayouts::choose(uint32_t dim, uint32_t m, bool metric_has_code
     uint32_t padded = padded_dim(dim);
     uint32_t bits = metric_has_codes ? std::min(padded, kMaxCodeBits) : 0;
     uint32_t slots = 2 * m;
-    /* One more record per page if that costs few slots. */
-    uint32_t target = RecordLayout::make(padded, slots, bits).per_page + 1;
+    RecordLayout best = RecordLayout::make(padded, slots, bits);
     for (uint32_t fewer = slots; fewer * 100 >= slots * kMinSlotsPercent; fewer--) {
         RecordLayout tight = RecordLayout::make(padded, fewer, bits);
-        if (tight.bytes <= kPayloadBytes && tight.per_page >= target)
-            return make(padded, fewer, bits);
+        if (tight.bytes <= kPayloadBytes && tight.per_page > best.per_page)
+            best = tight;
     }
-    return make(padded, slots, bits);
+    return {best, best};
 }
 
 void copy_slot(const RecordImage &to, uint32_t to_slot, const RecordView &from,
