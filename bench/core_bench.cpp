@@ -249,7 +249,7 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
             centre[i] = static_cast<float>(sum[i] / static_cast<double>(n));
         centres.coordinates[0] = centre.data();
     }
-    core::Space space(create.metric, base.dim, layouts.base.bits, create.rotation_seed, centres,
+    core::Space space(create.metric, base.dim, layouts.usual.bits, create.rotation_seed, centres,
                       memory);
     if (static_cast<double>(base.rows()) * static_cast<double>(core::arena_bytes_per_row(create)) >
         static_cast<double>(core::arena_bytes_within(create, a.memory, a.threads))) {
@@ -288,7 +288,8 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
     start = Clock::now();
     core::BuildWorker worker(
         arena, space, create, [] {}, memory);
-    worker.connect();
+    const core::BuildPlaces places(create, centres.coordinates[0] != nullptr);
+    worker.connect(&places);
     const uint32_t nodes = arena.counts().nodes;
     double t_connect = seconds_since(start);
     start = Clock::now();

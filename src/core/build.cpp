@@ -42,7 +42,7 @@ IndexLayouts layouts_of(const CreateOptions &options) {
 
 ArenaShape arena_shape(const CreateOptions &options) {
     IndexLayouts layouts = layouts_of(options);
-    return {padded_dim(options.dim), layouts.base.slots, layouts.upper.slots, options.attributes};
+    return {padded_dim(options.dim), layouts.usual.slots, layouts.usual.slots, options.attributes};
 }
 
 size_t arena_bytes_within(const CreateOptions &options, size_t budget, uint32_t workers) {

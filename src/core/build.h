@@ -42,6 +42,8 @@ struct SearchWidth {
     SearchWidth half() const { return {(expanded + 1) / 2, (candidates + 1) / 2}; }
 };
 
+struct BuildPlaces;
+
 /* What a row's node is to the graph. */
 enum class NodeRole {
     kHome, /* the row's only node, or the one that is written */
@@ -74,9 +76,10 @@ public:
 
     /* Gives every node that no path from the entry point leads to a link from a node that one
      * leads to, sets the order of writing (ArenaNode::place, Arena::written) so that neighbours are
-     * near each other, and numbers what is written (Arena::counts). Alone at work, once, after
-     * trim_some(). */
-    void connect();
+     * near each other, and numbers what is written (Arena::counts). Cuts the lists of nodes that get
+     * fewer slots where `places` has them; null: it is not known yet where they go. Alone at work, once,
+     * after trim_some(). */
+    void connect(const BuildPlaces *places);
 
 private:
     void insert_node(ArenaId id, SearchWidth width);
@@ -97,6 +100,8 @@ private:
     /* Chooses at most `want` of the list of `id` and `extra` (kNoArenaNode = none). Locked. */
     void prune(ArenaId id, uint32_t layer, ArenaId extra, uint32_t want);
 
+    void cut(ArenaId id, uint32_t layer, uint32_t want);
+    uint32_t room(const ArenaNode &n) const;
     bool is_placed(ArenaId id) const { return (placed_bits_[id / 64] >> (id % 64) & 1) != 0; }
     void place(ArenaId id, ArenaId parent);
     void number();
@@ -139,6 +144,7 @@ private:
 
     ArenaId last_node_ = kNoArenaNode;
     uint32_t placed_ = 0;
+    const BuildPlaces *places_ = nullptr; /* connect() */
 };
 
 }  // namespace hnsw::core

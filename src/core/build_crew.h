@@ -111,7 +111,7 @@ public:
     /* Does of the round what nobody else has taken. */
     void take_part();
     /* The leader's: connects the graph, after the last round about it. */
-    void connect() { worker_->connect(); }
+    void connect() { worker_->connect(nullptr); }
 
 private:
     void add_rows(NodeRole role);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/build.h"
+#include "core/build_places.h"
 #include "core/page.h"
 
 namespace hnsw::core {
@@ -17,10 +18,20 @@ bool BuildWorker::trim_some() {
     const Arena::Run run = arena_.take_run(Arena::Work::kTrim, kNodesPerRun, arena_.node_count());
     for (ArenaId id = run.begin; id < run.end; id++) {
         NodeLock lock(arena_.node(id).lock);
-        if (arena_.node(id).count.load(std::memory_order_relaxed) > slots(0))
-            prune(id, 0, kNoArenaNode, slots(0));
+        cut(id, 0, slots(0));
     }
     return run.begin < run.end;
+}
+
+/* Leaves the node at most `want` links. */
+void BuildWorker::cut(ArenaId id, uint32_t layer, uint32_t want) {
+    if (arena_.links(id, layer).count->load(std::memory_order_relaxed) > want)
+        prune(id, layer, kNoArenaNode, want);
+}
+
+/* Links that the node has room for at layer 0, once it is placed. */
+uint32_t BuildWorker::room(const ArenaNode &n) const {
+    return places_ == nullptr ? slots(0) : places_->base(0).layout(n.place).slots;
 }
 
 std::span<const Candidate> BuildWorker::nearest(ArenaId self) {
@@ -37,6 +48,7 @@ void BuildWorker::place(ArenaId id, ArenaId parent) {
     n.cursor = 0;
     placed_bits_[id / 64] |= uint64_t{1} << (id % 64);
     arena_.node(placed_++).next = id;
+    cut(id, 0, room(n));
 }
 
 /* Depth first, nearest link first: what is written next to a node is mostly a neighbour. */
@@ -64,7 +76,7 @@ void BuildWorker::flood(ArenaId from, ArenaId parent) {
 bool BuildWorker::adopt(ArenaId id, ArenaId orphan) {
     LinkList list = arena_.links(id, 0);
     const uint32_t count = list.count->load(std::memory_order_relaxed);
-    if (count < slots(0)) {
+    if (count < room(arena_.node(id))) {
         list.ids[count].store(orphan, std::memory_order_relaxed);
         list.count->store(static_cast<uint16_t>(count + 1), std::memory_order_relaxed);
         return true;
@@ -94,22 +106,27 @@ ArenaId BuildWorker::find_parent(ArenaId orphan) {
 
 /* Numbers upper records and posting chunks in the order of writing. */
 void BuildWorker::number() {
+    const RecordExtent upper = places_ != nullptr ? places_->upper(placed_, 0) : RecordExtent{};
     constexpr uint32_t kAhead = 8;
     const uint32_t capacity = PostingChunk::capacity(arena_.shape().attributes);
     Arena::Counts counts;
     for (; counts.nodes < placed_; counts.nodes++) {
         if (counts.nodes + kAhead < placed_)
             __builtin_prefetch(&arena_.node(arena_.written(counts.nodes + kAhead)), 1);
-        ArenaNode &n = arena_.node(arena_.written(counts.nodes));
+        const ArenaId id = arena_.written(counts.nodes);
+        ArenaNode &n = arena_.node(id);
         n.parent = counts.uppers;
         n.chunk = counts.chunks;
-        counts.uppers += n.level;
+        for (uint32_t layer = 1; layer <= n.level; layer++, counts.uppers++)
+            if (places_ != nullptr)
+                cut(id, layer, upper.layout(counts.uppers).slots);
         counts.chunks += (n.tid_count + capacity - 1) / capacity;
     }
     arena_.set_counts(counts);
 }
 
-void BuildWorker::connect() {
+void BuildWorker::connect(const BuildPlaces *places) {
+    places_ = places;
     const Arena::Entry entry = arena_.entry();
     if (entry.none())
         return;

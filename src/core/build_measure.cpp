@@ -29,18 +29,18 @@ constexpr double kAstrayTolerance =
 /* The search of PageGraph in the arena; the query is a node. */
 class SampleSearch {
 public:
-    SampleSearch(const Arena &arena, const Space &space, const IndexLayouts &layouts,
+    SampleSearch(const Arena &arena, const Space &space, const RecordLayout &layout,
                  std::pmr::memory_resource *memory)
         : arena_(arena),
           space_(space),
-          layouts_(layouts),
+          layout_(layout),
           metric_(arena, space),
           query_(memory),
           beam_(memory),
           starts_(memory),
           expanded_((arena.max_nodes() + 63) / 64, memory),
           touched_(memory),
-          record_(std::max(layouts.base.bytes, layouts.upper.bytes), memory),
+          record_(layout.bytes, memory),
           links_(memory),
           distances_(arena.links(0, 0).capacity, memory),
           found_(memory) {}
@@ -131,7 +131,7 @@ private:
     void estimate_links(ArenaId id, uint32_t layer, float own) {
         take_links(id, layer, [](ArenaId) { return true; });
         std::fill(record_.begin(), record_.end(), std::byte{0});
-        RecordImage image = {record_.data(), layer > 0 ? &layouts_.upper : &layouts_.base};
+        RecordImage image = {record_.data(), &layout_};
         encode_record(arena_, space_, id, layer, image);
         space_.estimate(query_, image.view(), own, distances_.data());
     }
@@ -159,7 +159,7 @@ private:
 
     const Arena &arena_;
     const Space &space_;
-    const IndexLayouts &layouts_;
+    const RecordLayout &layout_; /* of all records: dense ones are few */
     const ArenaMetric metric_;
     Query query_;
     Anchor anchor_;
@@ -258,7 +258,7 @@ SearchWidths measure_widths(const Arena &arena, const Space &space, const Create
     if (arena.node_count() < kFewest)
         return {};
     const IndexLayouts layouts = layouts_of(options);
-    SampleSearch search(arena, space, layouts, memory);
+    SampleSearch search(arena, space, layouts.usual, memory);
     const By by = space.has_codes() ? By::kEstimate : By::kOnce;
     const uint16_t descent_width = measure_descent(arena, &search, by, poll, memory);
     return {space.has_codes() ? measure_beam(arena, &search, descent_width, poll, memory) : 1,

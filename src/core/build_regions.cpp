@@ -117,14 +117,14 @@ RegionBuild::RegionBuild(Index &index, const Context &context, const CreateOptio
       packed_row_(packed_, context.memory),
       region_(regions.count(), context.memory),
       table_(context.memory),
-      copy_(index.layouts().base.bytes, context.memory),
-      own_(index.layouts().base.bytes, context.memory),
+      copy_(index.layouts().usual.bytes, context.memory),
+      own_(index.layouts().usual.bytes, context.memory),
       lengths_(context.memory),
       sorted_(context.memory),
       order_(context.memory),
       chosen_(context.memory),
       angles_(index.space().bits(), context.memory),
-      edit_(index.store(), index.layouts().base, RecordClass::kBase, context.memory) {
+      edit_(index.store(), index.layouts(), RecordClass::kBase, context.memory) {
     for (Region &region : region_) {
         region.homes = spools_.create();
         region.copies = spools_.create();
@@ -266,7 +266,7 @@ void RegionBuild::add_copies(Region &region, CrewMember &member) {
 
 /* Writes the home nodes and lays the lists of the copies aside. */
 void RegionBuild::write_region(const Region &region, const Arena &arena) {
-    const RecordLayout &layout = index_.layouts().base;
+    const RecordLayout &layout = index_.layouts().usual;
     const ArenaId nodes = arena.node_count();
     ArenaId homes = 0;
     for (uint32_t row = region.start; row < region.start + region.rows; row++) {
@@ -312,8 +312,13 @@ NodeId RegionBuild::write_home(const Arena &arena, ArenaId id, const RecordImage
     head.posting = kNoNode;
     head.up = kNoNode;
     head.down = kNoNode;
-    std::memcpy(fresh.image().bytes, record.bytes, record.layout->bytes);
-    fresh.image().head() = head;
+    const RecordImage &image = fresh.image();
+    const bool dense = image.layout->slots < record.layout->slots;
+    std::memcpy(image.bytes, record.bytes,
+                dense ? record.layout->id_offset : record.layout->bytes);
+    image.head() = head;
+    if (dense)
+        choose_links(record.view(), nullptr, image);
     fresh.commit(arena.attributes(id));
     if (n.tid_count != 0)
         write_further_rows(arena, id, fresh.id());
@@ -338,19 +343,18 @@ void RegionBuild::write_further_rows(const Arena &arena, ArenaId id, NodeId node
 
 template <class Work>
 void RegionBuild::for_each_base(Work &&work) {
-    const RecordLayout &layout = index_.layouts().base;
+    const IndexLayouts &layouts = index_.layouts();
     const BlockNo blocks = index_.store().size();
     for (BlockNo block = kMetaBlock + 1; block < blocks; block++) {
         poll_();
-        for (uint32_t slot = 0; slot < layout.per_page; slot++)
-            if (edit_.open(layout.id_of(block, slot)))
-                work(layout.id_of(block, slot));
+        for (uint32_t slot = 0; slot < layouts.at(block).per_page; slot++)
+            if (edit_.open(layouts.id_of(block, slot)))
+                work(layouts.id_of(block, slot));
     }
 }
 
 /* Row numbers in links become node ids; links to rows without a node go. */
 void RegionBuild::resolve() {
-    const RecordLayout &layout = index_.layouts().base;
     for_each_base([&](NodeId) {
         RecordImage record = edit_.image();
         uint32_t kept = 0;
@@ -362,7 +366,7 @@ void RegionBuild::resolve() {
                 copy_slot(record, kept, record.view(), i);
             record.ids()[kept++] = to;
         }
-        std::fill(record.ids() + kept, record.ids() + layout.slots, kNoNode);
+        std::fill(record.ids() + kept, record.ids() + record.layout->slots, kNoNode);
         record.head().count = static_cast<uint8_t>(kept);
         edit_.commit();
     });
@@ -381,50 +385,59 @@ void RegionBuild::merge_copies() {
     spools_.destroy(lists_);
 }
 
-/* Chooses the node's links from those it has and those of the copy in copy_, by their codes. */
+/* Chooses the node's links from those it has and those of the copy in copy_. */
 void RegionBuild::merge(NodeId node) {
-    const RecordLayout &layout = index_.layouts().base;
     if (!edit_.open(node))
         return;
+    const RecordLayout &layout = *edit_.view().layout;
     std::memcpy(own_.data(), edit_.view().bytes, layout.bytes);
-    const RecordView views[2] = {{own_.data(), &layout}, {copy_.data(), &layout}};
-    const uint32_t first = views[0].count();
-    lengths_.resize(2 * layout.slots);
-    index_.space().edge_lengths(views[0], lengths_.data());
-    index_.space().edge_lengths(views[1], &lengths_[first]);
-    order_.clear();
-    for (uint32_t i = 0; i < first; i++)
-        order_.push_back(i);
-    NodeId *others = RecordImage{copy_.data(), &layout}.ids();
-    for (uint32_t i = 0; i < views[1].count(); i++) {
-        others[i] = table_[others[i]];
-        const NodeId *end = views[0].ids() + first;
-        if (others[i] != kNoNode && std::find(views[0].ids(), end, others[i]) == end)
-            order_.push_back(first + i);
+    const RecordView own = {own_.data(), &layout};
+    const RecordImage copy = {copy_.data(), &index_.layouts().usual};
+    const NodeId *end = own.ids() + own.count();
+    for (uint32_t i = 0; i < copy.view().count(); i++) {
+        const NodeId to = table_[copy.ids()[i]];
+        copy.ids()[i] = std::find(own.ids(), end, to) == end ? to : kNoNode;
     }
+    const RecordView other = copy.view();
+    choose_links(own, &other, edit_.image());
+    edit_.commit();
+}
+
+/* Makes the best links of one or two records those of `to`, judged from their codes; links of `copy` to
+ * kNoNode do not count. */
+void RegionBuild::choose_links(const RecordView &own, const RecordView *copy,
+                               const RecordImage &to) {
+    const uint32_t first = own.count();
+    const uint32_t more = copy != nullptr ? copy->count() : 0;
+    lengths_.resize(first + more);
+    index_.space().edge_lengths(own, lengths_.data());
+    if (copy != nullptr)
+        index_.space().edge_lengths(*copy, &lengths_[first]);
+    order_.clear();
+    for (uint32_t i = 0; i < first + more; i++)
+        if (i < first || copy->ids()[i - first] != kNoNode)
+            order_.push_back(i);
     std::sort(order_.begin(), order_.end(),
               [&](uint32_t a, uint32_t b) { return lengths_[a] < lengths_[b]; });
     sorted_.clear();
     for (uint32_t at : order_)
         sorted_.push_back(lengths_[at]);
-    const auto view_of = [&](uint32_t at) { return views[at < first ? 0 : 1]; };
+    const auto view_of = [&](uint32_t at) { return at < first ? own : *copy; };
     const auto slot_of = [&](uint32_t at) { return at < first ? at : at - first; };
     const auto code = [&](uint32_t i) { return view_of(order_[i]).code(slot_of(order_[i])); };
     select_neighbours(
         index_.space().metric(), sorted_.data(), static_cast<uint32_t>(sorted_.size()),
-        layout.slots,
+        to.layout->slots,
         [&](uint32_t i, uint32_t j) {
             return angles_.between(sorted_[i], code(i), sorted_[j], code(j));
         },
         chosen_);
-    const RecordImage record = edit_.image();
     uint32_t slot = 0;
     for (uint32_t i : chosen_) {
         const uint32_t at = order_[i];
-        copy_slot(record, slot++, view_of(at), slot_of(at));
+        copy_slot(to, slot++, view_of(at), slot_of(at));
     }
-    record.head().count = static_cast<uint8_t>(slot);
-    edit_.commit();
+    to.head().count = static_cast<uint8_t>(slot);
 }
 
 void RegionBuild::set_meta() {
@@ -439,9 +452,9 @@ void RegionBuild::set_meta() {
 void RegionBuild::add_towers() {
     if (index_.store().size() < 2)
         return;
-    const RecordLayout &layout = index_.layouts().base;
+    const IndexLayouts &layouts = index_.layouts();
     Inserter inserter(index_, context_, options_.ef_construction);
-    RecordRef record(index_.store(), layout, RecordClass::kBase, context_.memory);
+    RecordRef record(index_.store(), layouts, RecordClass::kBase, context_.memory);
     /* In mixed order: were one region's nodes added after the other's, the links between regions would
      * be few. */
     const BlockNo blocks = index_.store().size() - 1;
@@ -451,8 +464,8 @@ void RegionBuild::add_towers() {
     for (uint64_t i = 0; i < blocks; i++) {
         poll_();
         const auto block = static_cast<BlockNo>(kMetaBlock + 1 + i * step % blocks);
-        for (uint32_t slot = 0; slot < layout.per_page; slot++) {
-            const NodeId id = layout.id_of(block, slot);
+        for (uint32_t slot = 0; slot < layouts.at(block).per_page; slot++) {
+            const NodeId id = layouts.id_of(block, slot);
             const bool tall = record.read(id) && record.view().head().level > 0;
             record.release();
             if (tall)

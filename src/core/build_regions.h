@@ -97,6 +97,7 @@ private:
     void resolve();
     void merge_copies();
     void merge(NodeId node);
+    void choose_links(const RecordView &own, const RecordView *copy, const RecordImage &to);
     void add_towers();
     void link_unreached_nodes();
     void insert_left_over();
@@ -127,9 +128,10 @@ private:
     SearchWidths widths_;
     NodeId first_node_ = kNoNode;
 
-    /* merge(): the copy's record, the node's as it was, and their edges. */
+    /* merge(): the copy's record, a usual one, and the node's as it was. */
     std::pmr::vector<std::byte> copy_;
     std::pmr::vector<std::byte> own_;
+    /* choose_links(): edges. */
     std::pmr::vector<float> lengths_;
     std::pmr::vector<float> sorted_;
     std::pmr::vector<uint32_t> order_;

@@ -25,45 +25,22 @@ uint32_t outside_pages(const Arena &arena, Arena::Outside which) {
 
 }  // namespace
 
-uint32_t GraphWriter::Extent::pages() const {
-    return ceil_div(count, layout->per_page) * layout->parts;
-}
-
-uint32_t GraphWriter::Extent::from_page(uint32_t page) const {
-    return page <= first ? 0 : ceil_div(page - first, layout->parts) * layout->per_page;
-}
-
-NodeId GraphWriter::Extent::id(uint32_t i) const {
-    const uint32_t page = first + i / layout->per_page * layout->parts;
-    return layout->id_of(directory->data_block(page), i % layout->per_page);
-}
-
-BlockNo GraphWriter::Extent::partial() const {
-    bool room = layout->parts == 1 && count % layout->per_page != 0;
-    return room ? directory->data_block(first + count / layout->per_page) : kNoBlock;
-}
-
 GraphWriter::GraphWriter(Arena &arena, const Space &space, const CreateOptions &options,
                          const float *centre, PageSink &out, std::pmr::memory_resource *memory)
     : arena_(arena),
       space_(space),
       options_(options),
       centre_(centre),
-      layouts_(layouts_of(options)),
-      directory_(DirectoryShape::make(options.attributes, layouts_.base.per_page)),
+      places_(options, centre != nullptr),
+      directory_(places_.directory),
       out_(out),
       page_(kPageSize, memory),
-      record_(std::max(layouts_.base.bytes, layouts_.upper.bytes), memory) {
-    const Arena::Counts &counts = arena_.counts();
-    uint32_t next = centre_ != nullptr ? ceil_div(options_.dim, kFloatsPerPage) : 0;
-    base_ = {&layouts_.base, &directory_, next, counts.nodes};
-    next += base_.pages();
-    upper_ = {&layouts_.upper, &directory_, next, counts.uppers};
-    next += upper_.pages();
-    posting_page_ = next;
-    next += ceil_div(counts.chunks, PostingChunk::per_page());
-    outside_page_[0] = next;
-    outside_page_[1] = next + outside_pages(arena_, Arena::Outside::kNull);
+      record_(places_.layouts.usual.bytes, memory),
+      base_(places_.base(arena.counts().nodes)),
+      upper_(places_.upper(arena.counts().nodes, arena.counts().uppers)),
+      posting_page_(upper_.first + upper_.pages()) {
+    outside_page_[0] = posting_page_ + ceil_div(arena_.counts().chunks, PostingChunk::per_page());
+    outside_page_[1] = outside_page_[0] + outside_pages(arena_, Arena::Outside::kNull);
     pages_ = outside_page_[1] + outside_pages(arena_, Arena::Outside::kZero);
 }
 
@@ -150,8 +127,8 @@ void GraphWriter::write_centre(uint32_t page) {
         page + 1 < base_.first ? directory_.data_block(page + 1) : kNoBlock;
 }
 
-void GraphWriter::write_records(const Extent &extent, PageKind kind, uint32_t page) {
-    const RecordLayout &layout = *extent.layout;
+void GraphWriter::write_records(const RecordExtent &extent, PageKind kind, uint32_t page) {
+    const RecordLayout &layout = extent.layouts->at(directory_.data_block(page));
     const auto encode_number = [&](uint32_t i) {
         if (kind == PageKind::kBase)
             encode_base(i);
@@ -208,7 +185,7 @@ void GraphWriter::encode_base(uint32_t i) {
         const LinkList links = arena_.links(soon, 0);
         prefetch_lines(links.ids, links.capacity * sizeof(ArenaId));
     }
-    encode(layouts_.base, arena_.written(i), 0);
+    encode(base_.layout(i), arena_.written(i), 0);
 }
 
 void GraphWriter::encode_upper(uint32_t i) {
@@ -221,7 +198,7 @@ void GraphWriter::encode_upper(uint32_t i) {
         n -= half;
     }
     const ArenaId id = arena_.written(place);
-    encode(layouts_.upper, id, i - arena_.node(id).parent + 1);
+    encode(upper_.layout(i), id, i - arena_.node(id).parent + 1);
 }
 
 /* record_ = that layer of the node. */

@@ -13,6 +13,7 @@
 
 #include "core/arena.h"
 #include "core/build_measure.h"
+#include "core/build_places.h"
 #include "core/directory.h"
 #include "core/index.h"
 
@@ -48,21 +49,6 @@ public:
     void write_rest(const SearchWidths &widths);
 
 private:
-    /* Where records of a class lie: from data page `first` on. */
-    struct Extent {
-        const RecordLayout *layout;
-        const DirectoryShape *directory;
-        uint32_t first;
-        uint32_t count;
-
-        uint32_t pages() const;
-        /* Number of the first record at or behind data page `page`. */
-        uint32_t from_page(uint32_t page) const;
-        NodeId id(uint32_t i) const;
-        /* The block that has room for more, or kNoBlock. */
-        BlockNo partial() const;
-    };
-
     BlockNo block_after(uint32_t data_pages) const;
     uint32_t chunk_address(uint32_t i) const;
     BlockNo chunk_partial() const;
@@ -73,7 +59,7 @@ private:
     void write_shared(BlockNo block);
     void write_directory(BlockNo block);
     void write_centre(uint32_t page);
-    void write_records(const Extent &extent, PageKind kind, uint32_t page);
+    void write_records(const RecordExtent &extent, PageKind kind, uint32_t page);
     void write_part(const RecordLayout &layout, PageKind kind, uint32_t page, uint32_t part,
                     NodeId id);
     void encode_base(uint32_t i);
@@ -91,16 +77,16 @@ private:
     const Space &space_;
     const CreateOptions &options_;
     const float *centre_;
-    const IndexLayouts layouts_;
-    const DirectoryShape directory_;
+    const BuildPlaces places_;
+    const DirectoryShape &directory_;
     PageSink &out_;
     std::pmr::vector<std::byte> page_;
     std::pmr::vector<std::byte> record_;
     NodeId encoded_ = kNoNode; /* the record in record_ */
-    Extent base_{};
-    Extent upper_{};
+    const RecordExtent base_;
+    const RecordExtent upper_;
     /* Data pages: */
-    uint32_t posting_page_ = 0;
+    const uint32_t posting_page_;
     uint32_t outside_page_[2] = {};
     uint32_t pages_ = 0; /* all of them */
     /* write_rest(): */

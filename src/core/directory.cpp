@@ -57,7 +57,7 @@ void write_entry(PageTxn &txn, const DirectoryShape &shape, NodeId id, const Rec
 
 DirectoryEntry read_entry(PageStore &store, const DirectoryShape &shape, NodeId id) {
     const BlockNo block = shape.page_of_node(id);
-    if (id == kNoNode || id / shape.per_page == kMetaBlock || block >= store.size())
+    if (id == kNoNode || shape.block_of(id) == kMetaBlock || block >= store.size())
         return {};
     PageRef page(store, block);
     if (page_kind(page.data()) != PageKind::kDirectory)

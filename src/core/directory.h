@@ -40,20 +40,27 @@ struct DirectoryEntry {
 };
 
 /* Where entries lie. A page's payload: keys[attributes][entries], tids[entries], flags[entries]. The
- * entries for the page's own block are never used: so every number there is has an entry. */
+ * entries for the page's own block are never used, nor those of numbers that a page's records do not have:
+ * so every number there is has an entry. */
 struct DirectoryShape {
     uint32_t attributes = 0; /* 0..kMaxAttributes */
-    uint32_t per_page = 1;   /* base records per page */
+    uint32_t stride = 1;     /* record numbers of a block */
     uint32_t entries = 0;    /* a page has room for, a multiple of 8 */
     uint32_t blocks = 1;     /* a page covers, itself the first of them */
 
-    static constexpr DirectoryShape make(uint32_t attributes, uint32_t base_per_page) {
+    /* dense: there are dense pages. None of them is a directory page then. */
+    static constexpr DirectoryShape make(uint32_t attributes, uint32_t stride, bool dense) {
         DirectoryShape shape;
         shape.attributes = attributes;
-        shape.per_page = base_per_page;
+        shape.stride = stride;
         shape.entries = kPayloadBytes / (8 + 8 * attributes) / 8 * 8;
-        shape.blocks = shape.entries / base_per_page; /* at least 2: see kMaxPerPage */
+        shape.blocks = shape.entries / stride; /* at least 2: see kMaxPerPage */
+        if (dense) /* at least kDensePeriod: see kMaxDensePerPage */
+            shape.blocks = shape.blocks / kDensePeriod * kDensePeriod;
         return shape;
+    }
+    static DirectoryShape make(uint32_t attributes, const IndexLayouts &layouts) {
+        return make(attributes, layouts.stride(), layouts.has_dense());
     }
 
     /* Blocks 1, 1 + blocks, 1 + 2 * blocks... are directory pages. */
@@ -70,20 +77,23 @@ struct DirectoryShape {
     BlockNo data_block(uint32_t n) const {
         return 2 + n / (blocks - 1) * blocks + n % (blocks - 1);
     }
-    BlockNo page_of_node(NodeId id) const { return page_of(id / per_page); }
+    BlockNo block_of(NodeId id) const { return id / stride; }
+    BlockNo page_of_node(NodeId id) const { return page_of(block_of(id)); }
     uint32_t entry_of(NodeId id) const {
-        const BlockNo block = id / per_page;
-        return (block - 1) % blocks * per_page + id % per_page;
+        return (block_of(id) - 1) % blocks * stride + id % stride;
     }
     /* Where in a page's payload the keys of an attribute lie, the first rows, and the flags. */
     uint32_t keys_at(uint32_t attribute) const { return 8 * attribute * entries; }
     uint32_t tids_at() const { return keys_at(attributes); }
     uint32_t flags_at() const { return tids_at() + 6 * entries; }
     /* The node that entry `entry` of directory page `page` describes. */
-    NodeId node_of(BlockNo page, uint32_t entry) const { return page * per_page + entry; }
+    NodeId node_of(BlockNo page, uint32_t entry) const { return page * stride + entry; }
 };
 
-static_assert(DirectoryShape::make(kMaxAttributes, kMaxPerPage).blocks >= 2);
+static_assert(DirectoryShape::make(kMaxAttributes, kMaxPerPage, false).blocks >= 2);
+static_assert(DirectoryShape::make(kMaxAttributes, kMaxDensePerPage, true).blocks >= kDensePeriod);
+/* A directory page's block is 1 more than a multiple of kDensePeriod, a dense page's 1 less. */
+static_assert(kDensePeriod > 2);
 
 /* A directory page. Of a page of zeros (an extension a crash cut short) every entry is unused. */
 struct DirectoryView {

@@ -25,14 +25,14 @@ void DistanceSample::take(Index &index, const Context &context, const float *val
     Query query(context.memory);
     space.prepare(value, &query);
     if (!query.zero) {
-        const RecordLayout &layout = index.layouts().base;
-        RecordRef record(index.store(), layout, RecordClass::kBase, context.memory);
-        const uint32_t per_page = std::min(kPerPage, layout.per_page);
+        const IndexLayouts &layouts = index.layouts();
+        RecordRef record(index.store(), layouts, RecordClass::kBase, context.memory);
+        const uint32_t per_page = std::min(kPerPage, layouts.usual.per_page);
         const BlockNo blocks = index.store().size();
         const BlockNo step = std::max<BlockNo>(1, blocks / (kNodes / per_page));
         for (BlockNo block = step / 2; block < blocks && found.size() < kNodes; block += step) {
             for (uint32_t slot = 0; slot < per_page; slot++) {
-                if (!record.read(layout.id_of(block, slot)))
+                if (!record.read(layouts.id_of(block, slot)))
                     continue;
                 const RecordHeader &head = record.view().head();
                 if (head.state == RecordState::kLive && head.centre < space.centre_count())

@@ -62,12 +62,12 @@ FilteredWalk::FilteredWalk(Index &index, const Context &context, PageGraph &grap
       cross_(context.memory),
       visited_(graph.visited()),
       seen_(graph.seen()),
-      record_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
-      neighbour_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
+      record_(index.store(), index.layouts(), RecordClass::kBase, context.memory),
+      neighbour_(index.store(), index.layouts(), RecordClass::kBase, context.memory),
       ids_(context.memory),
       estimates_(context.memory) {
-    ids_.resize(index.layouts().base.slots);
-    estimates_.resize(index.layouts().base.slots);
+    ids_.resize(index.layouts().usual.slots);
+    estimates_.resize(index.layouts().usual.slots);
 }
 
 void FilteredWalk::push(Heap &heap, Candidate candidate) {
@@ -161,7 +161,7 @@ bool FilteredWalk::run(MatchSink &sink, uint64_t read_limit, size_t byte_limit) 
 /* The next candidate, unless this hop finds a nearer one. */
 void FilteredWalk::prefetch(const Heap &heap) {
     if (!heap.empty())
-        record_.prefetch(heap.front().id, record_.layout().bytes);
+        record_.prefetch(heap.front().id);
 }
 
 /* Expands the next candidate. False: none is nearer than the bound. */

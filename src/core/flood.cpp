@@ -8,12 +8,12 @@ Flood::Flood(Index &index, const Context &context, bool through_deleted)
       through_deleted_(through_deleted),
       reached_(context.memory),
       pending_(context.memory),
-      record_(index.store(), index.layouts().base, RecordClass::kBase, context.memory) {}
+      record_(index.store(), index.layouts(), RecordClass::kBase, context.memory) {}
 
 void Flood::start(BlockNo blocks) {
-    const uint32_t per_page = index_.layouts().base.per_page;
-    reached_.cover(0, blocks, per_page);
-    pending_.cover(0, blocks, per_page);
+    const uint32_t stride = index_.layouts().stride();
+    reached_.cover(0, blocks, stride);
+    pending_.cover(0, blocks, stride);
 }
 
 void Flood::add(NodeId id) {
@@ -31,9 +31,10 @@ void Flood::follow(const RecordView &view) {
 
 /* Follows all pending records of one page, those included that become pending meanwhile. */
 void Flood::follow_page(BlockNo block) {
-    const RecordLayout &layout = index_.layouts().base;
-    const NodeId first = layout.id_of(block, 0);
-    const NodeId end = layout.id_of(block + 1, 0);
+    const IndexLayouts &layouts = index_.layouts();
+    const RecordLayout &layout = layouts.at(block);
+    const NodeId first = layouts.id_of(block, 0);
+    const NodeId end = layouts.id_of(block + 1, 0);
     if (layout.parts > 1) {
         pending_.remove(first);
         if (record_.read(first))
@@ -45,19 +46,20 @@ void Flood::follow_page(BlockNo block) {
     const bool ours = page_kind(page.data()) == PageKind::kBase;
     for (NodeId id = pending_.next(first); id < end; id = pending_.next(first)) {
         pending_.remove(id);
-        if (ours)
-            follow({record_in_page(page.data(), layout, layout.slot_of(id)), &layout});
+        const uint32_t slot = layouts.slot_of(id);
+        if (ours && slot < layout.per_page)
+            follow({record_in_page(page.data(), layout, slot), &layout});
     }
 }
 
 void Flood::run() {
-    const uint32_t per_page = index_.layouts().base.per_page;
+    const IndexLayouts &layouts = index_.layouts();
     NodeId id = pending_.next(0);
     while (id != kNoNode) {
-        const BlockNo block = id / per_page;
+        const BlockNo block = layouts.block_of(id);
         follow_page(block);
         index_.store().poll();
-        id = pending_.next((block + 1) * per_page);
+        id = pending_.next(layouts.id_of(block + 1, 0));
         if (id == kNoNode)
             id = pending_.next(0);
     }

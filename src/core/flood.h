@@ -19,7 +19,7 @@ public:
 
     /* Bytes of memory it takes for `blocks` blocks. */
     static size_t bytes(const Index &index, BlockNo blocks) {
-        return size_t{2} * blocks * index.layouts().base.per_page / 8;
+        return size_t{2} * blocks * index.layouts().stride() / 8;
     }
 
     /* Forgets everything; covers the records of blocks 0..blocks-1. */

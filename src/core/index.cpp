@@ -24,6 +24,16 @@ constexpr float kDefaultBeamFactor = 1.75f;
  * finds nothing, and the wider the fewer do. */
 constexpr uint16_t kDefaultDescentWidth = 4;
 
+/* What choose() may have chosen: directory pages and spanning records rely on it. */
+bool plausible_dense(const MetaPage &meta) {
+    if (meta.dense_slots == 0)
+        return true;
+    const IndexLayouts layouts =
+        IndexLayouts::make(padded_dim(meta.dim), meta.slots, meta.code_bits, meta.dense_slots);
+    return meta.dense_slots < meta.slots && layouts.usual.parts == 1 && layouts.has_dense() &&
+           layouts.dense.per_page <= kMaxDensePerPage;
+}
+
 bool plausible(const MetaPage &meta) {
     bool metric_known = meta.metric >= Metric::kL2 && meta.metric <= Metric::kL1;
     return metric_known && meta.dim >= 1 && meta.dim <= kMaxDimensions && meta.m >= 2 &&
@@ -32,7 +42,7 @@ bool plausible(const MetaPage &meta) {
            meta.code_bits % 64 == 0 && meta.code_bits <= padded_dim(meta.dim) &&
            meta.centre_count >= 1 && meta.centre_count <= kMaxCentres &&
            meta.entry_level <= kMaxLevel && meta.beam_factor >= 1 && meta.beam_factor <= 16 &&
-           meta.attributes <= kMaxAttributes;
+           meta.attributes <= kMaxAttributes && plausible_dense(meta);
 }
 
 /* Reads a chain of kCentre pages into `out`, dim floats. */
@@ -73,9 +83,9 @@ void make_empty_meta(std::byte *page, const CreateOptions &options) {
         .metric = options.metric,
         .m = static_cast<uint16_t>(options.m),
         .ef_construction = static_cast<uint16_t>(options.ef_construction),
-        .slots = static_cast<uint16_t>(layouts.base.slots),
+        .slots = static_cast<uint16_t>(layouts.usual.slots),
         .descent_width = kDefaultDescentWidth,
-        .code_bits = static_cast<uint16_t>(layouts.base.bits),
+        .code_bits = static_cast<uint16_t>(layouts.usual.bits),
         .rotation_seed = options.rotation_seed,
         .centre_count = 1,
         .centre = {kNoBlock, kNoBlock},
@@ -91,6 +101,7 @@ void make_empty_meta(std::byte *page, const CreateOptions &options) {
         .null_rows = {},
         .zero_rows = {},
         .attributes = options.attributes,
+        .dense_slots = layouts.has_dense() ? layouts.dense.slots : 0,
     };
 }
 
@@ -138,8 +149,9 @@ void Index::refresh() {
 }
 
 void Index::build_space() {
-    layouts_ = IndexLayouts::make(padded_dim(meta_.dim), meta_.slots, meta_.code_bits);
-    directory_ = DirectoryShape::make(meta_.attributes, layouts_.base.per_page);
+    layouts_ =
+        IndexLayouts::make(padded_dim(meta_.dim), meta_.slots, meta_.code_bits, meta_.dense_slots);
+    directory_ = DirectoryShape::make(meta_.attributes, layouts_);
     Space::Centres centres{.count = meta_.centre_count};
     std::pmr::vector<float> coordinates(size_t{meta_.centre_count} * meta_.dim, memory_);
     for (uint32_t c = 0; c < meta_.centre_count; c++) {

@@ -43,9 +43,6 @@ public:
     PageStore &store() const { return store_; }
     const MetaPage &meta() const { return meta_; } /* as of the last (re)load */
     const IndexLayouts &layouts() const { return layouts_; }
-    const RecordLayout &layout(RecordClass cls) const {
-        return cls == RecordClass::kBase ? layouts_.base : layouts_.upper;
-    }
     const DirectoryShape &directory() const { return directory_; }
     const Space &space() const { return *space_; }
 

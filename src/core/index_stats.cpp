@@ -16,7 +16,7 @@ void count_node(IndexStats &stats, uint32_t level, const RecordView &view) {
         stats.levels.push_back({.degree_histogram = std::pmr::vector<uint64_t>(
                                     stats.levels.get_allocator().resource())});
     LevelStats &of_level = stats.levels[level];
-    if (of_level.degree_histogram.empty())
+    if (of_level.degree_histogram.size() <= view.layout->slots)
         of_level.degree_histogram.resize(view.layout->slots + 1);
     of_level.nodes++;
     of_level.links += view.count();
@@ -26,7 +26,8 @@ void count_node(IndexStats &stats, uint32_t level, const RecordView &view) {
 /* Counts the records of a page; `live` receives those of layer 0 that have rows. */
 void count_records(const Index &index, const std::byte *page, BlockNo block, RecordClass cls,
                    IndexStats &stats, AddressSet &live) {
-    const RecordLayout &layout = index.layout(cls);
+    const IndexLayouts &layouts = index.layouts();
+    const RecordLayout &layout = layouts.at(block);
     for (uint32_t slot = 0; slot < layout.per_page; slot++) {
         const RecordView view{record_in_page(page, layout, slot), &layout};
         const RecordHeader &head = view.head();
@@ -37,7 +38,7 @@ void count_records(const Index &index, const std::byte *page, BlockNo block, Rec
                     cls == RecordClass::kBase ? 0 : std::min<uint32_t>(head.level, kMaxLevel),
                     view);
                 if (cls == RecordClass::kBase) {
-                    live.add(layout.id_of(block, slot));
+                    live.add(layouts.id_of(block, slot));
                     stats.rows += head.tid.tid().valid();
                 }
                 break;
@@ -61,7 +62,7 @@ IndexStats collect_stats(Index &index, const Context &context) {
     index.refresh();
     const BlockNo blocks = store.size();
     AddressSet live(context.memory);
-    live.cover(0, blocks, index.layouts().base.per_page);
+    live.cover(0, blocks, index.layouts().stride());
     BlockNo null_head;
     {
         PageRef meta(store, kMetaBlock);

@@ -33,8 +33,8 @@ struct Inserter::Impl {
           graph(index, context),
           pool(context.memory, index_ref.space().padded()),
           chosen(context.memory),
-          edit_base(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
-          edit_upper(index.store(), index.layouts().upper, RecordClass::kUpper, context.memory),
+          edit_base(index.store(), index.layouts(), RecordClass::kBase, context.memory),
+          edit_upper(index.store(), index.layouts(), RecordClass::kUpper, context.memory),
           angles(index.space().bits(), context.memory),
           prune(context.memory) {}
 
@@ -119,7 +119,7 @@ struct Inserter::Impl {
     NodeId add_base(uint32_t level, HeapTid tid);
     NodeId add_upper(uint32_t level, NodeId down);
     void set_up(RecordEdit &edit, NodeId id, NodeId up);
-    void link_back(RecordEdit &edit, const RecordLayout &layout, RecordClass cls, NodeId from);
+    void link_back(RecordEdit &edit, RecordClass cls, NodeId from);
     void replace_coded(RecordEdit &edit, NodeId from);
     void replace_plain(RecordEdit &edit, RecordClass cls, NodeId target, NodeId from);
     bool set_entry(NodeId base, NodeId upper, uint32_t level);
@@ -178,14 +178,14 @@ void Inserter::Impl::insert(const float *value, HeapTid tid) {
         find_base();
         if (base == kNoNode && join_equal(tid))
             return;
-        choose(index.layouts().base.slots);
+        choose(index.layouts().usual.slots);
         if (base == kNoNode) {
             base = add_base(level, tid);
         } else if (edit_base.open(base)) {
             fill_links(edit_base.image());
             edit_base.commit();
         }
-        link_back(edit_base, index.layouts().base, RecordClass::kBase, base);
+        link_back(edit_base, RecordClass::kBase, base);
     }
 
     build_tower(base, level);
@@ -201,9 +201,9 @@ void Inserter::Impl::build_tower(NodeId base, uint32_t level) {
             graph.descend(l);
             graph.search_upper(l, ef_construction, &pool);
         }
-        choose(index.layouts().upper.slots);
+        choose(index.layouts().usual.slots);
         NodeId upper = add_upper(l, below);
-        link_back(edit_upper, index.layouts().upper, RecordClass::kUpper, upper);
+        link_back(edit_upper, RecordClass::kUpper, upper);
         set_up(l == 1 ? edit_base : edit_upper, below, upper);
         below = upper;
     }
@@ -213,7 +213,7 @@ void Inserter::Impl::build_tower(NodeId base, uint32_t level) {
 
 void Inserter::Impl::add_tower(NodeId base) {
     index.refresh();
-    RecordRef record(index.store(), index.layouts().base, RecordClass::kBase, context.memory);
+    RecordRef record(index.store(), index.layouts(), RecordClass::kBase, context.memory);
     if (!record.read(base))
         return;
     const RecordView &view = record.view();
@@ -285,9 +285,12 @@ void Inserter::Impl::fill_header(const RecordImage &image, uint32_t level) {
     std::memcpy(image.own(), vector.x, index.space().padded());
 }
 
+/* The least redundant come first in `chosen`: a dense record has room for those. */
 void Inserter::Impl::fill_links(const RecordImage &image) {
     uint32_t slot = 0;
     for (uint32_t i : chosen) {
+        if (slot == image.layout->slots)
+            break;
         const Candidate &c = pool.candidates[i];
         image.ids()[slot] = c.id;
         if (index.space().has_codes())
@@ -327,8 +330,7 @@ void Inserter::Impl::set_up(RecordEdit &edit, NodeId id, NodeId up) {
 }
 
 /* Links every chosen neighbour back to the new record. */
-void Inserter::Impl::link_back(RecordEdit &edit, const RecordLayout &layout, RecordClass cls,
-                               NodeId from) {
+void Inserter::Impl::link_back(RecordEdit &edit, RecordClass cls, NodeId from) {
     for (uint32_t i : chosen) {
         const NodeId target = pool.candidates[i].id;
         if (!edit.open(target))
@@ -341,7 +343,7 @@ void Inserter::Impl::link_back(RecordEdit &edit, const RecordLayout &layout, Rec
                            std::find(ids, ids + count, from) != ids + count;
         if (stale) {
             edit.close();
-        } else if (count < layout.slots) {
+        } else if (count < view.layout->slots) {
             RecordImage image = edit.image();
             image.ids()[count] = from;
             if (index.space().has_codes())
@@ -405,7 +407,7 @@ void Inserter::Impl::replace_coded(RecordEdit &edit, NodeId from) {
 void Inserter::Impl::replace_plain(RecordEdit &edit, RecordClass cls, NodeId target, NodeId from) {
     const Space &space = index.space();
     const uint32_t padded = space.padded();
-    RecordRef record(index.store(), index.layout(cls), cls, context.memory);
+    RecordRef record(index.store(), index.layouts(), cls, context.memory);
     if (!record.read(target))
         return;
     const uint32_t n = record.view().count();
@@ -493,18 +495,18 @@ void Inserter::Impl::guess_centre() {
  * Records of both centres live side by side. */
 void Inserter::Impl::learn_centre() {
     const MetaPage &meta = index.meta();
-    const RecordLayout &layout = index.layouts().base;
+    const IndexLayouts &layouts = index.layouts();
     if (meta.centre_is_guess == 0 || meta.centre_count != 1 ||
-        uint64_t{index.store().size()} * layout.per_page < kCentreSample)
+        layouts.addresses(index.store().size()) < kCentreSample)
         return;
     std::pmr::vector<double> sum(meta.dim, 0.0, context.memory);
     std::pmr::vector<float> scratch(index.space().padded(), context.memory);
-    RecordRef record(index.store(), layout, RecordClass::kBase, context.memory);
+    RecordRef record(index.store(), layouts, RecordClass::kBase, context.memory);
     uint32_t found = 0;
     const BlockNo blocks = index.store().size();
     for (BlockNo block = kMetaBlock + 1; block < blocks && found < kCentreSample; block++) {
-        for (uint32_t slot = 0; slot < layout.per_page; slot++) {
-            if (!record.read(layout.id_of(block, slot)))
+        for (uint32_t slot = 0; slot < layouts.at(block).per_page; slot++) {
+            if (!record.read(layouts.id_of(block, slot)))
                 continue;
             index.space().decode(sq8_of(record.view()), sum.data(), scratch.data());
             found++;

@@ -45,7 +45,7 @@ bool MatchMemo::read_rows_of(NodeId id, Index &index, const Filter &filter,
         rows.push_back(first);
     if (!entry.many())
         return true;
-    RecordRef record(index.store(), index.layouts().base, RecordClass::kBase, scratch);
+    RecordRef record(index.store(), index.layouts(), RecordClass::kBase, scratch);
     if (!record.read(id))
         return false;
     const RecordHeader head = record.view().head();

@@ -33,7 +33,7 @@ struct MetaPage {
     Metric metric;
     uint16_t m;
     uint16_t ef_construction; /* as of CREATE INDEX; inserts use the current reloption */
-    uint16_t slots;           /* neighbours a record has room for, at most 2 * m */
+    uint16_t slots;           /* neighbours a record has room for, at most 2 * m; dense ones: below */
     uint16_t descent_width;   /* of a search above layer 0 */
     uint16_t code_bits;
     uint64_t rotation_seed;
@@ -57,7 +57,8 @@ struct MetaPage {
     PageList null_rows; /* rows whose vector is NULL */
     PageList zero_rows; /* rows whose vector has no direction (cosine only) */
 
-    uint32_t attributes; /* further columns of the index, 0..kMaxAttributes */
+    uint32_t attributes;  /* further columns of the index, 0..kMaxAttributes */
+    uint32_t dense_slots; /* neighbours a record of a dense page has room for; 0: there are none */
 };
 static_assert(sizeof(MetaPage) <= kPayloadBytes);
 

@@ -40,13 +40,13 @@ PageGraph::PageGraph(Index &index, const Context &context)
       passing_(context.memory),
       visited_(context.memory),
       seen_(context.memory),
-      base_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
-      upper_(index.store(), index.layouts().upper, RecordClass::kUpper, context.memory),
-      neighbour_base_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
-      neighbour_upper_(index.store(), index.layouts().upper, RecordClass::kUpper, context.memory),
+      base_(index.store(), index.layouts(), RecordClass::kBase, context.memory),
+      upper_(index.store(), index.layouts(), RecordClass::kUpper, context.memory),
+      neighbour_base_(index.store(), index.layouts(), RecordClass::kBase, context.memory),
+      neighbour_upper_(index.store(), index.layouts(), RecordClass::kUpper, context.memory),
       ids_(context.memory),
       estimates_(context.memory) {
-    const size_t slots = std::max(index.layouts().base.slots, index.layouts().upper.slots);
+    const size_t slots = index.layouts().usual.slots;
     ids_.resize(slots);
     estimates_.resize(slots);
 }
@@ -112,7 +112,7 @@ void PageGraph::start_base(size_t width, size_t room, size_t visited_budget) {
 }
 
 void PageGraph::reset_visited(size_t visited_budget) {
-    const uint64_t addresses = uint64_t{index_.store().size()} * index_.layouts().base.per_page;
+    const uint64_t addresses = index_.layouts().addresses(index_.store().size());
     visited_.reset(addresses, visited_budget);
     if (!index_.space().has_codes())
         seen_.reset(addresses, visited_budget);
@@ -238,7 +238,7 @@ void PageGraph::ask_for(const RecordRef &record, NodeId id) {
         return;
     asked_for_[1] = asked_for_[0];
     asked_for_[0] = id;
-    record.prefetch(id, record.layout().bytes);
+    record.prefetch(id);
 }
 
 /* Without codes every neighbour's own vector is read, once. */

@@ -95,7 +95,7 @@ void PassMap::begin(const DirectoryShape &shape, const Filter &filter, size_t by
                     BlockNo blocks) {
     shape_ = shape;
     filter_ = filter;
-    span_ = shape.blocks * shape.per_page;
+    span_ = shape.blocks * shape.stride;
     blocks_ = blocks != 0 ? blocks : store_.size();
     pages_ = blocks_ <= 1 ? 0 : (blocks_ - 2) / shape.blocks + 1;
     remembers_ = word_count() * sizeof(Word) + pages_ <= byte_budget;
@@ -130,7 +130,7 @@ bool PassMap::open(uint32_t number, PageRef *page, DirectoryView *view) {
 }
 
 bool PassMap::find_out(NodeId id) {
-    if (id < shape_.per_page)
+    if (id < shape_.stride)
         return false;
     make_room();
     const uint32_t number = page_of(id);
@@ -144,7 +144,7 @@ bool PassMap::find_out(NodeId id) {
 }
 
 bool PassMap::test_alone(NodeId id) {
-    if (id < shape_.per_page)
+    if (id < shape_.stride)
         return false;
     make_room();
     const uint32_t number = page_of(id);

@@ -101,11 +101,11 @@ private:
     void prefetch(uint32_t number);
     void keep(uint32_t number, const PageBits &bits);
     size_t word_count() const {
-        return static_cast<size_t>(uint64_t{blocks_} * shape_.per_page / 64 + 1);
+        return static_cast<size_t>(uint64_t{blocks_} * shape_.stride / 64 + 1);
     }
     BlockNo block_of(uint32_t number) const { return 1 + number * shape_.blocks; }
-    uint32_t page_of(NodeId id) const { return (id - shape_.per_page) / span_; }
-    NodeId first_of(uint32_t number) const { return block_of(number) * shape_.per_page; }
+    uint32_t page_of(NodeId id) const { return (id - shape_.stride) / span_; }
+    NodeId first_of(uint32_t number) const { return block_of(number) * shape_.stride; }
 
     PageStore &store_;
     Context context_;

@@ -19,6 +19,9 @@ constexpr uint32_t kMaxCodeBits = 512;
  * fit on a page (measured; see docs/performance.md, "Slots"). */
 constexpr uint32_t kMinSlotsPercent = 80;
 
+/* A dense one keeps at least this share. */
+constexpr uint32_t kMinDensePercent = 60;
+
 }  // namespace
 
 RecordLayout RecordLayout::make(uint32_t dim, uint32_t slots, uint32_t bits) {
@@ -44,22 +47,29 @@ RecordLayout RecordLayout::make(uint32_t dim, uint32_t slots, uint32_t bits) {
     return l;
 }
 
-IndexLayouts IndexLayouts::make(uint32_t dim, uint32_t slots, uint32_t bits) {
-    const RecordLayout layout = RecordLayout::make(dim, slots, bits);
-    return {layout, layout};
+IndexLayouts IndexLayouts::make(uint32_t dim, uint32_t slots, uint32_t bits, uint32_t dense_slots) {
+    const RecordLayout usual = RecordLayout::make(dim, slots, bits);
+    return {usual, dense_slots != 0 ? RecordLayout::make(dim, dense_slots, bits) : usual};
 }
 
 IndexLayouts IndexLayouts::choose(uint32_t dim, uint32_t m, bool metric_has_codes) {
-    uint32_t padded = padded_dim(dim);
-    uint32_t bits = metric_has_codes ? std::min(padded, kMaxCodeBits) : 0;
-    uint32_t slots = 2 * m;
-    RecordLayout best = RecordLayout::make(padded, slots, bits);
-    for (uint32_t fewer = slots; fewer * 100 >= slots * kMinSlotsPercent; fewer--) {
-        RecordLayout tight = RecordLayout::make(padded, fewer, bits);
-        if (tight.bytes <= kPayloadBytes && tight.per_page > best.per_page)
-            best = tight;
+    const uint32_t padded = padded_dim(dim);
+    const uint32_t bits = metric_has_codes ? std::min(padded, kMaxCodeBits) : 0;
+    const uint32_t most = 2 * m;
+    RecordLayout usual = RecordLayout::make(padded, most, bits);
+    uint32_t dense_slots = 0;
+    for (uint32_t slots = most; slots * 100 >= most * kMinDensePercent && slots > 0; slots--) {
+        const RecordLayout tight = RecordLayout::make(padded, slots, bits);
+        if (tight.bytes > kPayloadBytes || tight.per_page <= usual.per_page)
+            continue;
+        if (slots * 100 >= most * kMinSlotsPercent) {
+            usual = tight;
+        } else if (metric_has_codes && tight.per_page <= kMaxDensePerPage) {
+            dense_slots = slots;
+            break;
+        }
     }
-    return {best, best};
+    return make(padded, usual.slots, bits, dense_slots);
 }
 
 void copy_slot(const RecordImage &to, uint32_t to_slot, const RecordView &from,

@@ -57,7 +57,7 @@ static_assert(sizeof(RecordHeader) == 56);
  * base records, however many attributes there are. */
 inline constexpr uint32_t kMaxPerPage = 56;
 
-/* Where the pieces of a record lie. One for base records, one for upper records. */
+/* Where the pieces of a record lie. */
 struct RecordLayout {
     uint32_t dim = 0;   /* padded dimensions, a multiple of 64: bytes of the own vector */
     uint32_t slots = 0; /* neighbour slots */
@@ -72,21 +72,43 @@ struct RecordLayout {
     uint32_t parts = 1;    /* pages per record */
 
     uint32_t code_bytes() const { return bits / 8; }
-    BlockNo block_of(NodeId id) const { return id / per_page; }
-    uint32_t slot_of(NodeId id) const { return id % per_page; }
-    NodeId id_of(BlockNo block, uint32_t slot) const { return block * per_page + slot; }
 
     static RecordLayout make(uint32_t dim, uint32_t slots, uint32_t bits);
 };
 
-/* The layouts of an index, chosen from its dimensions and options (docs/format.md gives the rule
- * and the table of sizes). `metric_has_codes` is false for L1. */
-struct IndexLayouts {
-    RecordLayout base;
-    RecordLayout upper; /* the same */
+/* In every so many blocks, the last of them, records are dense. A power of two. */
+inline constexpr uint32_t kDensePeriod = 8;
+/* Dense records in a page at most: of more, one more saves less than it costs. (And a page of the
+ * directory covers kDensePeriod blocks at least, however many attributes there are.) */
+inline constexpr uint32_t kMaxDensePerPage = 8;
 
+/* Where the records of an index lie, base and upper ones alike: in most pages `usual` records, in every
+ * kDensePeriod-th block `dense` ones, with fewer slots, of which one more fits (docs/format.md, "Dense
+ * pages"). What differs between them follows from the block's number; it has as many record numbers
+ * whatever it holds. */
+struct IndexLayouts {
+    RecordLayout usual;
+    RecordLayout dense; /* the same as usual: there are no dense pages */
+
+    /* Chosen from dimensions and options. `metric_has_codes` is false for L1. */
     static IndexLayouts choose(uint32_t dim, uint32_t m, bool metric_has_codes);
-    static IndexLayouts make(uint32_t padded_dim, uint32_t slots, uint32_t bits);
+    /* dense_slots: 0 = no dense pages. */
+    static IndexLayouts make(uint32_t padded_dim, uint32_t slots, uint32_t bits,
+                             uint32_t dense_slots);
+
+    bool has_dense() const { return dense.per_page != usual.per_page; }
+    const RecordLayout &at(BlockNo block) const {
+        return block % kDensePeriod == kDensePeriod - 1 ? dense : usual;
+    }
+    /* Blocks before `block` in which records are dense, or would be. */
+    static uint32_t dense_blocks(BlockNo block) { return block / kDensePeriod; }
+
+    /* Record numbers of a block. */
+    uint32_t stride() const { return dense.per_page; }
+    uint64_t addresses(BlockNo blocks) const { return uint64_t{blocks} * stride(); }
+    BlockNo block_of(NodeId id) const { return id / stride(); }
+    uint32_t slot_of(NodeId id) const { return id % stride(); }
+    NodeId id_of(BlockNo block, uint32_t slot) const { return block * stride() + slot; }
 };
 
 inline uint32_t padded_dim(uint32_t dim) { return round_up(dim, 64); }

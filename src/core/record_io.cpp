@@ -54,34 +54,43 @@ bool copy_record(PageStore &store, const RecordLayout &layout, const std::byte *
 
 /* ---- RecordRef ------------------------------------------------------------------------------- */
 
-void RecordRef::prefetch(NodeId id, uint32_t bytes) const {
-    if (id != kNoNode && !spans(layout_))
-        store_.prefetch_cached(layout_.block_of(id),
-                               kPageHeaderBytes + layout_.slot_of(id) * layout_.bytes, bytes);
+void RecordRef::prefetch(NodeId id, uint32_t most) const {
+    if (id == kNoNode || spans(layouts_.usual))
+        return;
+    const BlockNo block = layouts_.block_of(id);
+    const uint32_t bytes = layouts_.at(block).bytes;
+    store_.prefetch_cached(block, kPageHeaderBytes + layouts_.slot_of(id) * bytes,
+                           std::min(most, bytes));
+}
+
+/* Makes view_ the record, if it is one, in the page held. */
+bool RecordRef::look(BlockNo block, NodeId id) {
+    const RecordLayout &layout = layouts_.at(block);
+    const uint32_t slot = layouts_.slot_of(id);
+    if (slot >= layout.per_page)
+        return false;
+    view_ = {record_in_page(page_.data(), layout, slot), &layout};
+    return in_use(page_.data(), cls_, view_.head());
 }
 
 bool RecordRef::read_on(NodeId id) {
-    if (id == kNoNode || held_ != layout_.block_of(id))
-        return read(id);
-    view_ = {record_in_page(page_.data(), layout_, layout_.slot_of(id)), &layout_};
-    return in_use(page_.data(), cls_, view_.head());
+    const BlockNo block = layouts_.block_of(id);
+    return id != kNoNode && held_ == block ? look(block, id) : read(id);
 }
 
 bool RecordRef::read(NodeId id) {
     release();
     if (id == kNoNode)
         return false;
-    BlockNo block = layout_.block_of(id);
+    const BlockNo block = layouts_.block_of(id);
     if (block >= known_size_ && block >= (known_size_ = store_.size()))
         return false;
     page_ = PageRef(store_, block);
-    const std::byte *bytes = record_in_page(page_.data(), layout_, layout_.slot_of(id));
-    view_ = {bytes, &layout_};
-    if (!in_use(page_.data(), cls_, view_.head())) {
+    if (!look(block, id)) {
         page_.release();
         return false;
     }
-    if (spans(layout_))
+    if (spans(*view_.layout))
         return assemble(id);
     held_ = block;
     return true;
@@ -89,15 +98,16 @@ bool RecordRef::read(NodeId id) {
 
 /* Copies a spanning record part by part, one latch at a time. */
 bool RecordRef::assemble(NodeId id) {
-    scratch_.resize(layout_.bytes + sizeof(BlockNo) * layout_.parts);
+    const RecordLayout &layout = layouts_.usual;
+    scratch_.resize(layout.bytes + sizeof(BlockNo) * layout.parts);
     std::byte *out = scratch_.data();
-    auto *blocks = reinterpret_cast<BlockNo *>(out + layout_.bytes);
-    PartRange head = part_range(layout_, 0);
+    auto *blocks = reinterpret_cast<BlockNo *>(out + layout.bytes);
+    PartRange head = part_range(layout, 0);
     std::memcpy(out, view_.bytes, head.last);
-    std::memcpy(blocks, part_table(page_.data(), layout_), sizeof(BlockNo) * (layout_.parts - 1));
+    std::memcpy(blocks, part_table(page_.data(), layout), sizeof(BlockNo) * (layout.parts - 1));
     page_.release();
-    view_ = {out, &layout_};
-    for (uint32_t part = 1; part < layout_.parts; part++) {
+    view_ = {out, &layout};
+    for (uint32_t part = 1; part < layout.parts; part++) {
         if (blocks[part - 1] >= store_.size())
             return false;
         PageRef page(store_, blocks[part - 1]);
@@ -105,7 +115,7 @@ bool RecordRef::assemble(NodeId id) {
         if (page_kind(page.data()) != PageKind::kPart || h.owner != id ||
             h.generation != view_.head().generation)
             return false;
-        PartRange range = part_range(layout_, part);
+        PartRange range = part_range(layout, part);
         std::memcpy(out + range.first, payload(page.data()) + sizeof(PartHeader),
                     range.last - range.first);
     }
@@ -117,17 +127,20 @@ bool RecordRef::assemble(NodeId id) {
 bool RecordEdit::open(NodeId id) {
     close();
     id_ = id;
-    BlockNo block = layout_.block_of(id);
-    if (id == kNoNode || (block >= known_size_ && block >= (known_size_ = store_.size())))
+    const BlockNo block = layouts_.block_of(id);
+    const RecordLayout &layout = layouts_.at(block);
+    const uint32_t slot = layouts_.slot_of(id);
+    if (id == kNoNode || slot >= layout.per_page ||
+        (block >= known_size_ && block >= (known_size_ = store_.size())))
         return false;
-    if (spans(layout_))
-        scratch_.resize(size_t{2} * layout_.bytes);
+    if (spans(layout))
+        scratch_.resize(size_t{2} * layout.bytes);
     const std::byte *page = txn_.latch(block);
-    view_ = {record_in_page(page, layout_, layout_.slot_of(id)), &layout_};
+    view_ = {record_in_page(page, layout, slot), &layout};
     bool usable = in_use(page, cls_, view_.head());
-    if (usable && spans(layout_)) {
-        usable = copy_record(store_, layout_, page, id, scratch_.data());
-        std::memcpy(scratch_.data() + layout_.bytes, scratch_.data(), layout_.bytes);
+    if (usable && spans(layout)) {
+        usable = copy_record(store_, layout, page, id, scratch_.data());
+        std::memcpy(scratch_.data() + layout.bytes, scratch_.data(), layout.bytes);
         view_.bytes = scratch_.data();
     }
     if (!usable)
@@ -137,31 +150,32 @@ bool RecordEdit::open(NodeId id) {
 
 RecordImage RecordEdit::image() {
     changed_ = true;
-    if (!spans(layout_))
-        view_.bytes =
-            record_in_page(txn_.modify(layout_.block_of(id_)), layout_, layout_.slot_of(id_));
-    return {const_cast<std::byte *>(view_.bytes), &layout_};
+    if (!spans(*view_.layout))
+        view_.bytes = record_in_page(txn_.modify(layouts_.block_of(id_)), *view_.layout,
+                                     layouts_.slot_of(id_));
+    return {const_cast<std::byte *>(view_.bytes), view_.layout};
 }
 
 /* Adds the parts of a spanning record that differ from what was read to the transaction: the
  * largest layout has as many parts as a transaction has pages, so an edit is one commit and a crash
  * never leaves ids beside another edit's codes. */
 void RecordEdit::write_parts() {
+    const RecordLayout &layout = layouts_.usual;
     const std::byte *now = scratch_.data();
-    const std::byte *before = now + layout_.bytes;
-    for (uint32_t part = 1; part < layout_.parts; part++) {
-        PartRange range = part_range(layout_, part);
+    const std::byte *before = now + layout.bytes;
+    for (uint32_t part = 1; part < layout.parts; part++) {
+        PartRange range = part_range(layout, part);
         if (std::memcmp(now + range.first, before + range.first, range.last - range.first) == 0)
             continue;
-        BlockNo block = part_table(txn_.latch(layout_.block_of(id_)), layout_)[part - 1];
+        BlockNo block = part_table(txn_.latch(layouts_.block_of(id_)), layout)[part - 1];
         std::memcpy(payload(txn_.modify(block)) + sizeof(PartHeader), now + range.first,
                     range.last - range.first);
     }
-    std::memcpy(payload(txn_.modify(layout_.block_of(id_))), now, part_range(layout_, 0).last);
+    std::memcpy(payload(txn_.modify(layouts_.block_of(id_))), now, part_range(layout, 0).last);
 }
 
 void RecordEdit::commit() {
-    if (changed_ && spans(layout_))
+    if (changed_ && spans(layouts_.usual))
         write_parts();
     txn_.commit();
     changed_ = false;
@@ -178,8 +192,8 @@ void RecordEdit::close() {
 
 void NewRecord::open() {
     txn_.release();
-    if (spans(layout_))
-        scratch_.resize(layout_.bytes);
+    if (spans(layouts_.usual))
+        scratch_.resize(layouts_.usual.bytes);
     while (!take_from_list()) {
         if (id_ == kNoNode) {
             extend();
@@ -198,22 +212,23 @@ bool NewRecord::take_from_list() {
     if (block == kNoBlock)
         return false;
     const std::byte *page = latch_free_page(txn_, block, kind);
-    uint32_t found = layout_.per_page;
+    const RecordLayout &layout = layouts_.at(block);
+    uint32_t found = layout.per_page;
     bool more = false;
-    for (uint32_t slot = 0; slot < layout_.per_page && !more; slot++) {
+    for (uint32_t slot = 0; slot < layout.per_page && !more; slot++) {
         const auto &head =
-            *reinterpret_cast<const RecordHeader *>(record_in_page(page, layout_, slot));
+            *reinterpret_cast<const RecordHeader *>(record_in_page(page, layout, slot));
         /* A stamp that has become reusable is not enough: a link may still name the slot. VACUUM
          * clears the stamp once it has made sure that none does. */
         if (head.state != RecordState::kFree || head.freed_at != 0)
             continue;
-        if (found == layout_.per_page)
+        if (found == layout.per_page)
             found = slot;
         else
             more = true;
     }
-    id_ = layout_.id_of(block, 0); /* not kNoNode: the list was not empty */
-    if (!more && !spans(layout_))
+    id_ = layouts_.id_of(block, 0); /* not kNoNode: the list was not empty */
+    if (!more && !spans(layout))
         latch_directory(block);
     if (!more && !take_off_free_list(txn_, block)) {
         /* Somebody put another page in front of it: then it stays listed, full or not, and
@@ -221,17 +236,17 @@ bool NewRecord::take_from_list() {
         txn_.release();
         return false;
     }
-    if (found == layout_.per_page) {
+    if (found == layout.per_page) {
         txn_.commit();
         return false;
     }
-    if (spans(layout_)) {
+    if (spans(layout)) {
         /* Parts come before the metapage in the order of latches, so it is let go first. VACUUM may
          * list the page again meanwhile, and somebody else fill it. */
         txn_.commit();
         page = txn_.latch(block);
         const auto &head =
-            *reinterpret_cast<const RecordHeader *>(record_in_page(page, layout_, found));
+            *reinterpret_cast<const RecordHeader *>(record_in_page(page, layout, found));
         if (page_kind(page) != kind || head.state != RecordState::kFree || head.freed_at != 0) {
             txn_.release();
             return false;
@@ -249,9 +264,9 @@ void NewRecord::latch_directory(BlockNo block) {
 void NewRecord::extend() {
     BlockNo block;
     std::byte *page = txn_.extend(directory_, page_kind_of(cls_), &block);
-    if (!spans(layout_))
+    if (!spans(layouts_.usual))
         latch_directory(block);
-    if (layout_.per_page > 1)
+    if (layouts_.at(block).per_page > 1)
         put_on_free_list(txn_, block, page);
     prepare(block, 0, true);
 }
@@ -259,32 +274,34 @@ void NewRecord::extend() {
 /* Makes image_ the empty record in that slot. For a spanning record `fresh` says that it has no
  * part pages yet. */
 bool NewRecord::prepare(BlockNo block, uint32_t slot, bool fresh) {
+    const RecordLayout &layout = layouts_.at(block);
     std::byte *page = txn_.modify(block);
-    std::byte *bytes = record_in_page(page, layout_, slot);
+    std::byte *bytes = record_in_page(page, layout, slot);
     uint32_t generation = reinterpret_cast<RecordHeader *>(bytes)->generation;
     parts_.clear();
-    if (spans(layout_)) {
-        parts_.resize(layout_.parts - 1, kNoBlock);
+    if (spans(layout)) {
+        parts_.resize(layout.parts - 1, kNoBlock);
         if (!fresh)
-            std::copy_n(part_table(page, layout_), layout_.parts - 1, parts_.begin());
+            std::copy_n(part_table(page, layout), layout.parts - 1, parts_.begin());
         bytes = scratch_.data();
     }
-    std::memset(bytes, 0, layout_.bytes);
-    image_ = {bytes, &layout_};
+    std::memset(bytes, 0, layout.bytes);
+    image_ = {bytes, &layout};
     RecordHeader &head = image_.head();
     head.state = RecordState::kLive;
     head.generation = generation + 1;
     head.posting = kNoNode;
     head.up = kNoNode;
     head.down = kNoNode;
-    std::fill_n(image_.ids(), layout_.slots, kNoNode);
-    id_ = layout_.id_of(block, slot);
+    std::fill_n(image_.ids(), layout.slots, kNoNode);
+    id_ = layouts_.id_of(block, slot);
     return true;
 }
 
 void NewRecord::commit(const Attributes &row) {
-    if (spans(layout_)) {
-        for (uint32_t part = 1; part < layout_.parts; part++) {
+    const RecordLayout &layout = layouts_.usual;
+    if (spans(layout)) {
+        for (uint32_t part = 1; part < layout.parts; part++) {
             PageTxn txn(store_);
             BlockNo &block = parts_[part - 1];
             std::byte *page;
@@ -306,14 +323,14 @@ void NewRecord::commit(const Attributes &row) {
             }
             part_header(page) = {
                 .owner = id_, .generation = image_.head().generation, .index = part, .unused = 0};
-            PartRange range = part_range(layout_, part);
+            PartRange range = part_range(layout, part);
             std::memcpy(payload(page) + sizeof(PartHeader), image_.bytes + range.first,
                         range.last - range.first);
             txn.commit();
         }
-        std::byte *page = txn_.modify(layout_.block_of(id_));
-        std::memcpy(payload(page), image_.bytes, part_range(layout_, 0).last);
-        std::copy(parts_.begin(), parts_.end(), part_table(page, layout_));
+        std::byte *page = txn_.modify(layouts_.block_of(id_));
+        std::memcpy(payload(page), image_.bytes, part_range(layout, 0).last);
+        std::copy(parts_.begin(), parts_.end(), part_table(page, layout));
     }
     if (cls_ == RecordClass::kBase)
         write_entry(txn_, directory_, id_, image_.head(), &row);

@@ -67,9 +67,9 @@ inline const PartHeader &part_header(const std::byte *page) {
  */
 class RecordRef {
 public:
-    RecordRef(PageStore &store, const RecordLayout &layout, RecordClass cls,
+    RecordRef(PageStore &store, const IndexLayouts &layouts, RecordClass cls,
               std::pmr::memory_resource *memory)
-        : store_(store), layout_(layout), cls_(cls), scratch_(memory) {}
+        : store_(store), layouts_(layouts), cls_(cls), scratch_(memory) {}
 
     /* Releases what it held and reads record `id`. False: there is no live or deleted record of
      * this class at that address (a stale link: skip it). No latch is held then. */
@@ -77,11 +77,10 @@ public:
     /* The same, but a page already held stays so: for many records in order of their ids. The latch goes
      * with release(), or when another page is read. */
     bool read_on(NodeId id);
-    /* Record `id` (kNoNode: none) will probably be read next: asks for its first `bytes` bytes in the
+    /* Record `id` (kNoNode: none) will probably be read next: asks for its first `most` bytes in the
      * processor's cache, unless it spans pages. */
-    void prefetch(NodeId id, uint32_t bytes) const;
+    void prefetch(NodeId id, uint32_t most = UINT32_MAX) const;
     const RecordView &view() const { return view_; }
-    const RecordLayout &layout() const { return layout_; }
     /* Releases the page; view() is gone, except that a spanning record's copy stays. */
     void release() {
         page_.release();
@@ -89,10 +88,11 @@ public:
     }
 
 private:
+    bool look(BlockNo block, NodeId id);
     bool assemble(NodeId id);
 
     PageStore &store_;
-    const RecordLayout &layout_;
+    const IndexLayouts &layouts_;
     RecordClass cls_;
     BlockNo known_size_ = 0;
     PageRef page_;
@@ -107,9 +107,9 @@ private:
  */
 class RecordEdit {
 public:
-    RecordEdit(PageStore &store, const RecordLayout &layout, RecordClass cls,
+    RecordEdit(PageStore &store, const IndexLayouts &layouts, RecordClass cls,
                std::pmr::memory_resource *memory)
-        : store_(store), layout_(layout), cls_(cls), txn_(store), scratch_(memory) {}
+        : store_(store), layouts_(layouts), cls_(cls), txn_(store), scratch_(memory) {}
 
     /* False: no live or deleted record there; nothing is held then. */
     bool open(NodeId id);
@@ -126,7 +126,7 @@ private:
     void write_parts();
 
     PageStore &store_;
-    const RecordLayout &layout_;
+    const IndexLayouts &layouts_;
     RecordClass cls_;
     PageTxn txn_;
     BlockNo known_size_ = 0;
@@ -144,7 +144,7 @@ class NewRecord {
 public:
     NewRecord(const Index &index, RecordClass cls, std::pmr::memory_resource *memory)
         : store_(index.store()),
-          layout_(index.layout(cls)),
+          layouts_(index.layouts()),
           directory_(index.directory()),
           cls_(cls),
           txn_(index.store()),
@@ -165,7 +165,7 @@ private:
     bool prepare(BlockNo block, uint32_t slot, bool fresh);
 
     PageStore &store_;
-    const RecordLayout &layout_;
+    const IndexLayouts &layouts_;
     const DirectoryShape &directory_;
     RecordClass cls_;
     PageTxn txn_;

@@ -71,13 +71,13 @@ Repairer::Repairer(Index &index, const Context &context, const AddressSet &live_
       context_(context),
       live_base_(live_base),
       live_upper_(live_upper),
-      width_(2 * std::max<uint32_t>(index.meta().ef_construction, 2 * index.layouts().base.slots)),
+      width_(2 * std::max<uint32_t>(index.meta().ef_construction, 2 * index.layouts().usual.slots)),
       slots_(context.memory),
       before_(context.memory),
       after_(context.memory),
       query_(context.memory),
-      base_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
-      upper_(index.store(), index.layouts().upper, RecordClass::kUpper, context.memory),
+      base_(index.store(), index.layouts(), RecordClass::kBase, context.memory),
+      upper_(index.store(), index.layouts(), RecordClass::kUpper, context.memory),
       seen_(context.memory),
       read_(context.memory),
       open_(context.memory),
@@ -88,7 +88,7 @@ Repairer::Repairer(Index &index, const Context &context, const AddressSet &live_
       estimates_(context.memory),
       distances_(context.memory),
       chosen_(context.memory) {
-    estimates_.resize(std::max(index.layouts().base.slots, index.layouts().upper.slots));
+    estimates_.resize(index.layouts().usual.slots);
 }
 
 /* ---- Pages ------------------------------------------------------------------------------------ */
@@ -105,7 +105,7 @@ bool Repairer::damaged(const RecordView &view, RecordClass cls) const {
 
 /* Fills slots_, before_ and after_ with the damaged records of a page. */
 void Repairer::copy_damaged(BlockNo block, RecordClass cls) {
-    const RecordLayout &layout = index_.layout(cls);
+    const RecordLayout &layout = index_.layouts().at(block);
     slots_.clear();
     before_.clear();
     auto copy = [&](uint32_t slot, const RecordView &view) {
@@ -116,7 +116,7 @@ void Repairer::copy_damaged(BlockNo block, RecordClass cls) {
     };
     if (layout.parts > 1) {
         RecordRef &record = cls == RecordClass::kBase ? base_ : upper_;
-        if (record.read(layout.id_of(block, 0)))
+        if (record.read(index_.layouts().id_of(block, 0)))
             copy(0, record.view());
     } else {
         PageRef page(index_.store(), block);
@@ -128,7 +128,8 @@ void Repairer::copy_damaged(BlockNo block, RecordClass cls) {
 }
 
 uint32_t Repairer::repair_page(BlockNo block, RecordClass cls) {
-    const RecordLayout &layout = index_.layout(cls);
+    const IndexLayouts &layouts = index_.layouts();
+    const RecordLayout &layout = layouts.at(block);
     uint32_t changed = 0;
     for (uint32_t attempt = 0; attempt < kAttempts; attempt++) {
         copy_damaged(block, cls);
@@ -140,7 +141,7 @@ uint32_t Repairer::repair_page(BlockNo block, RecordClass cls) {
             if (record.head().centre >= index_.space().centre_count())
                 known_centres = false;
             else
-                rebuild(record, layout.id_of(block, slots_[i]), cls);
+                rebuild(record, layouts.id_of(block, slots_[i]), cls);
             index_.store().poll();
         }
         if (known_centres)
@@ -155,10 +156,11 @@ uint32_t Repairer::repair_page(BlockNo block, RecordClass cls) {
 /* Puts the repaired records in their place unless their links have changed since they were copied.
  * Returns how many it put. */
 uint32_t Repairer::apply(BlockNo block, RecordClass cls) {
-    const RecordLayout &layout = index_.layout(cls);
+    const IndexLayouts &layouts = index_.layouts();
+    const RecordLayout &layout = layouts.at(block);
     if (layout.parts > 1) {
-        RecordEdit edit(index_.store(), layout, cls, context_.memory);
-        if (!edit.open(layout.id_of(block, 0)) ||
+        RecordEdit edit(index_.store(), layouts, cls, context_.memory);
+        if (!edit.open(layouts.id_of(block, 0)) ||
             !same_links(edit.view(), {before_.data(), &layout}))
             return 0;
         copy_links(edit.image(), {after_.data(), &layout});
@@ -184,10 +186,10 @@ uint32_t Repairer::apply(BlockNo block, RecordClass cls) {
 
 /* Takes lost links out, without replacement, under the latch. */
 void Repairer::drop_links(BlockNo block, RecordClass cls) {
-    const RecordLayout &layout = index_.layout(cls);
-    RecordEdit edit(index_.store(), layout, cls, context_.memory);
-    for (uint32_t slot = 0; slot < layout.per_page; slot++) {
-        if (!edit.open(layout.id_of(block, slot)))
+    const IndexLayouts &layouts = index_.layouts();
+    RecordEdit edit(index_.store(), layouts, cls, context_.memory);
+    for (uint32_t slot = 0; slot < layouts.at(block).per_page; slot++) {
+        if (!edit.open(layouts.id_of(block, slot)))
             continue;
         if (damaged(edit.view(), cls)) {
             RecordImage record = edit.image();
@@ -313,7 +315,7 @@ void Repairer::search(uint32_t wanted, bool wide, const AddressSet *only) {
 /* Prepares the search for candidates of a record. */
 void Repairer::start(NodeId self, const RecordView &view) {
     index_.space().prepare_from(sq8_of(view), &query_);
-    addresses_ = uint64_t{index_.store().size()} * view.layout->per_page;
+    addresses_ = index_.layouts().addresses(index_.store().size());
     seen_.reset(addresses_, kVisitedBudget);
     read_.reset(addresses_, kVisitedBudget);
     open_.clear();
@@ -462,7 +464,7 @@ bool Repairer::attach(NodeId id, const AddressSet &reached) {
 
 /* Adds a link if `from` has room for it. True also if it has that link. */
 bool Repairer::link(NodeId from, NodeId to, const Sq8 &v) {
-    RecordEdit edit(index_.store(), index_.layouts().base, RecordClass::kBase, context_.memory);
+    RecordEdit edit(index_.store(), index_.layouts(), RecordClass::kBase, context_.memory);
     if (!edit.open(from) || edit.view().head().state != RecordState::kLive)
         return false;
     const uint32_t count = edit.view().count();
@@ -502,7 +504,7 @@ bool Repairer::swap_link(NodeId from, NodeId to, const Sq8 &v) {
         base_.release();
         if (slot == n)
             continue;
-        RecordEdit edit(index_.store(), index_.layouts().base, RecordClass::kBase, context_.memory);
+        RecordEdit edit(index_.store(), index_.layouts(), RecordClass::kBase, context_.memory);
         if (!edit.open(from) || edit.view().head().state != RecordState::kLive ||
             edit.view().count() != n || !std::equal(ids.begin(), ids.end(), edit.view().ids()))
             return false;
@@ -518,11 +520,11 @@ bool Repairer::swap_link(NodeId from, NodeId to, const Sq8 &v) {
 
 uint64_t link_unreached(Index &index, const Context &context, const AddressSet &live_base,
                         const AddressSet &live_upper) {
-    const RecordLayout &layout = index.layouts().base;
+    const IndexLayouts &layouts = index.layouts();
     const BlockNo blocks = index.store().size();
     Flood flood(index, context, false);
     Repairer repairer(index, context, live_base, live_upper);
-    RecordRef record(index.store(), layout, RecordClass::kBase, context.memory);
+    RecordRef record(index.store(), layouts, RecordClass::kBase, context.memory);
     uint64_t linked = 0;
     bool all = false;
     for (uint32_t round = 0; round < kFloodRounds && !all; round++) {
@@ -531,8 +533,8 @@ uint64_t link_unreached(Index &index, const Context &context, const AddressSet &
         flood.run();
         all = true;
         for (BlockNo block = kMetaBlock + 1; block < blocks; block++) {
-            for (uint32_t slot = 0; slot < layout.per_page; slot++) {
-                const NodeId id = layout.id_of(block, slot);
+            for (uint32_t slot = 0; slot < layouts.at(block).per_page; slot++) {
+                const NodeId id = layouts.id_of(block, slot);
                 if (flood.reached().contains(id) || !record.read(id))
                     continue;
                 const bool live = record.view().head().state == RecordState::kLive;

@@ -298,7 +298,7 @@ void Scan::Impl::take_rows(const Result &result) {
         }
         /* VACUUM has shortened the chain meanwhile; no row has moved. */
         index.store().poll();
-        RecordRef record(index.store(), index.layouts().base, RecordClass::kBase, context.memory);
+        RecordRef record(index.store(), index.layouts(), RecordClass::kBase, context.memory);
         if (!record.read(result.id) || record.view().head().generation != result.generation)
             return;
         chain = record.view().head().posting;
@@ -347,12 +347,12 @@ void Scan::Impl::start_exact() {
     for (const Result &result : results)
         put_rows(result);
     results.clear();
-    const RecordLayout &layout = index.layouts().base;
-    RecordRef record(index.store(), layout, RecordClass::kBase, context.memory);
+    const IndexLayouts &layouts = index.layouts();
+    RecordRef record(index.store(), layouts, RecordClass::kBase, context.memory);
     const BlockNo blocks = index.store().size();
     for (BlockNo block = kMetaBlock + 1; block < blocks; block++) {
-        for (uint32_t slot = 0; slot < layout.per_page; slot++) {
-            NodeId id = layout.id_of(block, slot);
+        for (uint32_t slot = 0; slot < layouts.at(block).per_page; slot++) {
+            const NodeId id = layouts.id_of(block, slot);
             if (graph.visited().contains(id) || !record.read(id))
                 continue;
             context.stats->exact_pass_records++;
@@ -438,7 +438,7 @@ void Scan::Impl::flush_kills() {
     if (kills.empty())
         return;
     std::sort(kills.begin(), kills.end(), [](const Kill &a, const Kill &b) { return a.id < b.id; });
-    RecordEdit edit(index.store(), index.layouts().base, RecordClass::kBase, context.memory);
+    RecordEdit edit(index.store(), index.layouts(), RecordClass::kBase, context.memory);
     for (size_t i = 0; i < kills.size();) {
         const Kill &first = kills[i];
         size_t end = i;

@@ -172,8 +172,8 @@ FilterFacts Scan::Impl::facts() const {
             .k = std::max(wanted, static_cast<uint32_t>(target / kMatchesPerRow)),
             .ef_search = options.ef,
             .ef = static_cast<uint32_t>(beam_width(options.ef)),
-            .dim = index.layouts().base.dim,
-            .records_per_page = index.layouts().base.per_page,
+            .dim = index.layouts().usual.dim,
+            .records_per_page = index.layouts().usual.per_page,
             .directory_pages = map.pages(),
             .known_pages = known_pages()};
 }

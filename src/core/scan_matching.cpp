@@ -53,7 +53,7 @@ bool Scan::Impl::thinks_again(uint64_t found, uint32_t pages) {
 
 /* Takes up the nodes `ids`, ascending, that were not expanded before. */
 void Scan::Impl::read_matching(RecordRef &record) {
-    const uint32_t without_links = record.layout().id_offset;
+    const uint32_t without_links = index.layouts().usual.id_offset;
     for (size_t i = 0; i < std::min(ids.size(), kExactAhead); i++)
         record.prefetch(ids[i], without_links);
     for (size_t i = 0; i < ids.size(); i++) {
@@ -147,7 +147,7 @@ void Scan::Impl::start_matching() {
     last = {};
     bool sorting = false;
     uint64_t found = 0;
-    RecordRef record(index.store(), index.layouts().base, RecordClass::kBase, context.memory);
+    RecordRef record(index.store(), index.layouts(), RecordClass::kBase, context.memory);
     auto move_to_sorter = [&] {
         for (const Result &result : results)
             put_rows(result);

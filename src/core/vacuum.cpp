@@ -46,15 +46,15 @@ VacuumResult Vacuum::run() {
     const IndexLayouts &layouts = index_.layouts();
     /* Per block: live base, live and claimed upper records, chunks. */
     const size_t bits =
-        layouts.base.per_page + 2 * layouts.upper.per_page + PostingChunk::per_page();
+        3 * layouts.stride() + PostingChunk::per_page();
     const auto step = static_cast<BlockNo>(
         std::min<size_t>(blocks_, std::max<size_t>(memory_limit_ * 8 / bits, 1)));
     one_round_ = step == blocks_;
     for (BlockNo first = 0; first < blocks_; first += step) {
         const BlockNo last = std::min<uint64_t>(uint64_t{first} + step, blocks_);
-        live_base_.cover(first, last, layouts.base.per_page);
-        live_upper_.cover(first, last, layouts.upper.per_page);
-        claimed_.cover(first, last, layouts.upper.per_page);
+        live_base_.cover(first, last, layouts.stride());
+        live_upper_.cover(first, last, layouts.stride());
+        claimed_.cover(first, last, layouts.stride());
         chunks_.cover(first, last, PostingChunk::per_page());
         for (BlockNo block = kMetaBlock + 1; block < blocks_; block++) {
             if (block + kReadAhead < blocks_)
@@ -147,7 +147,8 @@ void Vacuum::keep(NodeId id, const RecordHeader &head) {
 }
 
 void Vacuum::look_at_base(BlockNo block, bool remove) {
-    const RecordLayout &layout = index_.layouts().base;
+    const IndexLayouts &layouts = index_.layouts();
+    const RecordLayout &layout = layouts.at(block);
     dying_.clear();
     chains_.clear();
     towers_.clear();
@@ -157,7 +158,7 @@ void Vacuum::look_at_base(BlockNo block, bool remove) {
         for (uint32_t slot = 0; slot < layout.per_page; slot++) {
             const auto &head =
                 *reinterpret_cast<const RecordHeader *>(record_in_page(page.data(), layout, slot));
-            const NodeId id = layout.id_of(block, slot);
+            const NodeId id = layouts.id_of(block, slot);
             if (head.state == RecordState::kFree) {
                 free_slot = true;
                 if (remove)
@@ -190,13 +191,14 @@ void Vacuum::look_at_base(BlockNo block, bool remove) {
 
 /* Deletes the nodes of dying_, whose only row is in the record. */
 void Vacuum::remove_inline(BlockNo block) {
-    const RecordLayout &layout = index_.layouts().base;
+    const IndexLayouts &layouts = index_.layouts();
+    const RecordLayout &layout = layouts.at(block);
     PageTxn txn(store_);
     const std::byte *page = txn.latch(block);
     for (uint32_t slot : dying_) {
         const auto &now =
             *reinterpret_cast<const RecordHeader *>(record_in_page(page, layout, slot));
-        const NodeId id = layout.id_of(block, slot);
+        const NodeId id = layouts.id_of(block, slot);
         if (now.state != RecordState::kLive)
             continue;
         if (now.posting != kNoNode) { /* an equal row came in between */
@@ -229,11 +231,13 @@ void Vacuum::clean_node(NodeId id) {
 /* Goes on behind chunk *prev (kNoNode: at the first). The node's latch keeps the chain still. False:
  * the chain is done, and the node with it. */
 bool Vacuum::clean_some(NodeId id, uint32_t *prev) {
-    const RecordLayout &layout = index_.layouts().base;
-    const BlockNo block = layout.block_of(id);
+    const IndexLayouts &layouts = index_.layouts();
+    const BlockNo block = layouts.block_of(id);
+    const RecordLayout &layout = layouts.at(block);
+    const uint32_t slot = layouts.slot_of(id);
     PageTxn txn(store_);
     const RecordHeader before = *reinterpret_cast<const RecordHeader *>(
-        record_in_page(txn.latch(block), layout, layout.slot_of(id)));
+        record_in_page(txn.latch(block), layout, slot));
     if (before.state != RecordState::kLive)
         return false;
     RecordHeader head = before;
@@ -281,7 +285,7 @@ bool Vacuum::clean_some(NodeId id, uint32_t *prev) {
     }
     if (result_.rows_removed != removed || head.state != RecordState::kLive || !empty_.empty()) {
         head.tid_changes++;
-        std::memcpy(record_in_page(txn.modify(block), layout, layout.slot_of(id)), &head,
+        std::memcpy(record_in_page(txn.modify(block), layout, slot), &head,
                     sizeof(head));
         if (head.tid.tid() != before.tid.tid() ||
             (head.posting == kNoNode) != (before.posting == kNoNode))
@@ -306,7 +310,7 @@ void Vacuum::free_chunk(uint32_t address) {
 /* Takes dead rows out of one chunk; returns how many are left and which chunk follows. */
 uint32_t Vacuum::clean_chunk(uint32_t address, NodeId owner, uint32_t generation, uint32_t *next) {
     if (chunk_block(address) >= store_.size())
-        store_.corrupt(index_.layouts().base.block_of(owner), "a posting chain leaves the index");
+        store_.corrupt(index_.layouts().block_of(owner), "a posting chain leaves the index");
     const uint32_t columns = index_.directory().attributes;
     PageTxn txn(store_);
     const std::byte *page = txn.latch(chunk_block(address));

@@ -32,7 +32,7 @@ void Vacuum::release(BlockNo block) {
 }
 
 void Vacuum::release_records(BlockNo block, RecordClass cls) {
-    const RecordLayout &layout = index_.layout(cls);
+    const RecordLayout &layout = index_.layouts().at(block);
     bool change = false;
     bool free_slot = false;
     {
@@ -124,7 +124,7 @@ void Vacuum::release_orphan(uint32_t address) {
         owner = chunk->owner;
         generation = chunk->owner_generation;
     }
-    RecordEdit edit(store_, index_.layouts().base, RecordClass::kBase, context_.memory);
+    RecordEdit edit(store_, index_.layouts(), RecordClass::kBase, context_.memory);
     if (owner != kNoNode && edit.open(owner) && edit.view().head().generation == generation) {
         uint32_t at = edit.view().head().posting;
         while (at != kNoNode && at != address && chunk_block(at) < store_.size()) {
@@ -161,7 +161,7 @@ void Vacuum::release_part(BlockNo block) {
     }
     if (part.owner != kNoNode && part.index != 0) {
         for (RecordClass cls : {RecordClass::kBase, RecordClass::kUpper}) {
-            const RecordLayout &layout = index_.layout(cls);
+            const RecordLayout &layout = index_.layouts().usual;
             if (layout.parts == 1 || part.owner >= store_.size() || part.index >= layout.parts)
                 continue;
             PageRef head(store_, part.owner);

@@ -7,7 +7,8 @@
 namespace hnsw::core {
 
 void Vacuum::look_at_upper(BlockNo block, bool remove) {
-    const RecordLayout &layout = index_.layouts().upper;
+    const IndexLayouts &layouts = index_.layouts();
+    const RecordLayout &layout = layouts.at(block);
     bool free_slot = false;
     PageRef page(store_, block);
     for (uint32_t slot = 0; slot < layout.per_page; slot++) {
@@ -20,7 +21,7 @@ void Vacuum::look_at_upper(BlockNo block, bool remove) {
         } else if (head.state == RecordState::kDeleted) {
             deleted_ += remove;
         } else {
-            live_upper_.add(layout.id_of(block, slot));
+            live_upper_.add(layouts.id_of(block, slot));
             if (head.up != kNoNode)
                 claimed_.add(head.up);
         }
@@ -31,8 +32,7 @@ void Vacuum::look_at_upper(BlockNo block, bool remove) {
 /* The upper records of a deleted node are deleted with it. A crash before the last of them leaves
  * the node deleted, and the next VACUUM comes here for it again. */
 void Vacuum::delete_tower(NodeId base, NodeId first) {
-    const RecordLayout &layout = index_.layouts().upper;
-    RecordRef record(store_, layout, RecordClass::kUpper, context_.memory);
+    RecordRef record(store_, index_.layouts(), RecordClass::kUpper, context_.memory);
     NodeId below = base;
     uint32_t level = 1;
     for (NodeId id = first; id != kNoNode; level++) {
@@ -50,10 +50,11 @@ void Vacuum::delete_tower(NodeId base, NodeId first) {
 }
 
 void Vacuum::delete_upper(NodeId id) {
-    const RecordLayout &layout = index_.layouts().upper;
-    const BlockNo block = layout.block_of(id);
+    const IndexLayouts &layouts = index_.layouts();
+    const BlockNo block = layouts.block_of(id);
     PageTxn txn(store_);
-    reinterpret_cast<RecordHeader *>(record_in_page(txn.modify(block), layout, layout.slot_of(id)))
+    reinterpret_cast<RecordHeader *>(
+        record_in_page(txn.modify(block), layouts.at(block), layouts.slot_of(id)))
         ->state = RecordState::kDeleted;
     txn.commit();
     live_upper_.remove(id);
@@ -73,7 +74,7 @@ void Vacuum::adopt_towers() {
 /* The record below names it from now on (an insert in progress will say the same), or, if that is
  * another node's by now or gone, it is deleted. */
 void Vacuum::adopt_tower(NodeId id) {
-    RecordRef record(store_, index_.layouts().upper, RecordClass::kUpper, context_.memory);
+    RecordRef record(store_, index_.layouts(), RecordClass::kUpper, context_.memory);
     if (!record.read(id))
         return;
     const RecordHeader upper = record.view().head();
@@ -81,7 +82,7 @@ void Vacuum::adopt_tower(NodeId id) {
     if (upper.state != RecordState::kLive)
         return;
     const RecordClass cls = upper.level == 1 ? RecordClass::kBase : RecordClass::kUpper;
-    RecordEdit below(store_, index_.layout(cls), cls, context_.memory);
+    RecordEdit below(store_, index_.layouts(), cls, context_.memory);
     if (below.open(upper.down)) {
         const RecordHeader &head = below.view().head();
         const bool next_level =
@@ -106,8 +107,8 @@ void Vacuum::adopt_tower(NodeId id) {
 /* The highest record of a node's tower that is not above level `at_most`; kNoNode if there is none
  * above the base record. */
 NodeId Vacuum::tower_record(NodeId base, uint32_t at_most, uint32_t *level) {
-    RecordRef node(store_, index_.layouts().base, RecordClass::kBase, context_.memory);
-    RecordRef record(store_, index_.layouts().upper, RecordClass::kUpper, context_.memory);
+    RecordRef node(store_, index_.layouts(), RecordClass::kBase, context_.memory);
+    RecordRef record(store_, index_.layouts(), RecordClass::kUpper, context_.memory);
     NodeId top = kNoNode;
     *level = 0;
     NodeId next = node.read(base) ? node.view().head().up : kNoNode;
@@ -126,7 +127,7 @@ NodeId Vacuum::tower_record(NodeId base, uint32_t at_most, uint32_t *level) {
 
 /* Whether searches may go on entering where they do. */
 bool Vacuum::entry_usable(const MetaPage &meta) {
-    RecordRef node(store_, index_.layouts().base, RecordClass::kBase, context_.memory);
+    RecordRef node(store_, index_.layouts(), RecordClass::kBase, context_.memory);
     if (!node.read(meta.entry_base) || node.view().head().state != RecordState::kLive)
         return false;
     node.release();

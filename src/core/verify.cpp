@@ -56,15 +56,15 @@ Verifier::Verifier(Index &index, const Context &context, FindingSink &sink)
       page_(kPageSize, context.memory),
       record_(context.memory),
       edge_(context.memory),
-      base_(index.store(), index.layouts().base, RecordClass::kBase, context.memory),
-      upper_(index.store(), index.layouts().upper, RecordClass::kUpper, context.memory),
+      base_(index.store(), index.layouts(), RecordClass::kBase, context.memory),
+      upper_(index.store(), index.layouts(), RecordClass::kUpper, context.memory),
       live_(context.memory),
       chunks_(context.memory),
       listed_(context.memory),
       tids_(context.memory),
       chain_(context.memory),
       chain_rows_(context.memory) {
-    edge_.resize(std::max(index.layouts().base.bytes, index.layouts().upper.bytes));
+    edge_.resize(index.layouts().usual.bytes);
 }
 
 void Verifier::run() {
@@ -79,7 +79,7 @@ void Verifier::run() {
     }
     index_.refresh();
     blocks_ = store_.size();
-    live_.cover(0, blocks_, index_.layouts().base.per_page);
+    live_.cover(0, blocks_, index_.layouts().stride());
     chunks_.cover(0, blocks_, PostingChunk::per_page());
     listed_.cover(0, blocks_, 1);
     check_meta_page();
@@ -199,9 +199,10 @@ void Verifier::check_unlisted(BlockNo block, const std::byte *page, Suspicions &
 }
 
 void Verifier::check_records(BlockNo block, RecordClass cls, bool first, Suspicions &out) {
-    const RecordLayout &layout = index_.layout(cls);
+    const IndexLayouts &layouts = index_.layouts();
+    const RecordLayout &layout = layouts.at(block);
     for (uint32_t slot = 0; slot < layout.per_page; slot++) {
-        const NodeId id = layout.id_of(block, slot);
+        const NodeId id = layouts.id_of(block, slot);
         RecordView view{record_in_page(page_.data(), layout, slot), &layout};
         const bool in_use =
             view.head().state == RecordState::kLive || view.head().state == RecordState::kDeleted;
@@ -230,7 +231,7 @@ void Verifier::check_part(BlockNo block, Suspicions &out) {
     if (trailer(page_.data()).next != kNotListed)
         return;
     for (RecordClass cls : {RecordClass::kBase, RecordClass::kUpper}) {
-        const RecordLayout &layout = index_.layout(cls);
+        const RecordLayout &layout = index_.layouts().usual;
         if (layout.parts == 1 || part.owner >= store_.size() || part.index == 0 ||
             part.index >= layout.parts)
             continue;
@@ -517,7 +518,7 @@ void Verifier::check_duplicates() {
 /* Where the index holds these rows (keys in ascending order). */
 void Verifier::find_places(const std::pmr::vector<uint64_t> &keys,
                            std::pmr::vector<Place> &places) {
-    const RecordLayout &layout = index_.layouts().base;
+    const IndexLayouts &layouts = index_.layouts();
     auto note = [&](HeapTid tid, NodeId node) {
         if (tid.valid() && std::binary_search(keys.begin(), keys.end(), tid.key()))
             places.push_back({tid.key(), node});
@@ -536,12 +537,13 @@ void Verifier::find_places(const std::pmr::vector<uint64_t> &keys,
         }
         if (kind != PageKind::kBase)
             continue;
+        const RecordLayout &layout = layouts.at(block);
         for (uint32_t slot = 0; slot < layout.per_page; slot++) {
             const auto &head =
                 *reinterpret_cast<const RecordHeader *>(record_in_page(page_.data(), layout, slot));
             if (head.state != RecordState::kLive)
                 continue;
-            const NodeId id = layout.id_of(block, slot);
+            const NodeId id = layouts.id_of(block, slot);
             note(head.tid.tid(), id);
             chain_.clear();
             if (head.posting != kNoNode)
@@ -576,7 +578,7 @@ void Verifier::check_reachable() {
         base_.release();
         sink_.report({.severity = Severity::kWarning,
                       .code = "unreachable",
-                      .block = index_.layouts().base.block_of(id),
+                      .block = index_.layouts().block_of(id),
                       .node = id,
                       .detail = "no path from the entry point"});
     }

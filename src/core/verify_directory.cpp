@@ -24,12 +24,12 @@ void Verifier::check_directory(BlockNo block, Suspicions &out) {
     if (!shape.is_directory(block))
         return;
     const DirectoryView view{payload(page_.data()), &shape};
-    for (uint32_t first = 0; first < shape.entries; first += shape.per_page) {
-        const uint32_t last = std::min(first + shape.per_page, shape.entries);
+    for (uint32_t first = 0; first < shape.entries; first += shape.stride) {
+        const uint32_t last = std::min(first + shape.stride, shape.entries);
         const uint16_t *flags = view.flags();
         if (std::all_of(flags + first, flags + last, [](uint16_t f) { return f == 0; }))
             continue;
-        const BlockNo covered = block + first / shape.per_page;
+        const BlockNo covered = block + first / shape.stride;
         bool base = false;
         if (covered != block && covered - block < shape.blocks && covered < store_.size()) {
             PageRef page(store_, covered);
@@ -43,7 +43,7 @@ void Verifier::check_directory(BlockNo block, Suspicions &out) {
 
 void Verifier::check_directory_entry(NodeId id, const RecordHeader &head, Suspicions &out) {
     const DirectoryShape &shape = index_.directory();
-    if (shape.is_directory(id / shape.per_page))
+    if (shape.is_directory(shape.block_of(id)))
         return; /* directory_page says so */
     const DirectoryEntry entry = read_entry(store_, shape, id);
     const DirectoryEntry wanted = entry_of(head, entry.row);

@@ -127,7 +127,7 @@ void Verifier::check_links(NodeId id, RecordClass cls, const RecordView &view, S
     const NodeId *ids = view.ids();
     const uint32_t n = view.count();
     RecordRef &record = cls == RecordClass::kBase ? base_ : upper_;
-    const uint64_t addresses = uint64_t{store_.size()} * view.layout->per_page;
+    const uint64_t addresses = index_.layouts().addresses(store_.size());
     for (uint32_t i = 0; i < n; i++) {
         if (ids[i] == id) {
             suspect(out, Severity::kError, "link_self", id, "slot %u links to its own record", i);
@@ -142,7 +142,7 @@ void Verifier::check_links(NodeId id, RecordClass cls, const RecordView &view, S
             continue;
         }
         if (!record.read(ids[i])) {
-            PageRef page(store_, view.layout->block_of(ids[i]));
+            PageRef page(store_, index_.layouts().block_of(ids[i]));
             const bool kind_is = page_kind(page.data()) == page_kind_of(cls);
             page.release();
             if (kind_is)

@@ -122,6 +122,7 @@ private:
     void wait_for_pages();
     void finish_together();
     void trim();
+    void connect();
     void measure();
     void write_pages(bool logged, std::optional<core::SearchWidths> widths = {});
     void write_alone();

@@ -191,7 +191,7 @@ void BuildPart::finish_together() {
     const bool last = ++shared_->trimmed == shared_->processes;
     SpinLockRelease(&shared_->mutex);
     if (last) {
-        worker_.connect();
+        connect();
         SpinLockAcquire(&shared_->mutex);
         shared_->connected = true;
         SpinLockRelease(&shared_->mutex);
@@ -208,6 +208,11 @@ void BuildPart::trim() {
     report_phase(leader_, kPhaseFinishing);
     while (worker_.trim_some())
         CHECK_FOR_INTERRUPTS();
+}
+
+void BuildPart::connect() {
+    const core::BuildPlaces places(shared_->create, shared_->centre() != nullptr);
+    worker_.connect(&places);
 }
 
 void BuildPart::measure() {
@@ -236,7 +241,7 @@ void BuildPart::finish() {
 // The arena is full: everyone else waits.
 void BuildPart::write_alone() {
     trim();
-    worker_.connect();
+    connect();
     measure();
     write_pages(false, widths_);
     report_phase(leader_, kPhaseLoading);

@@ -34,7 +34,7 @@ struct Graph {
 
 Graph describe(const core::MetaPage &meta) {
     core::RecordLayout layout =
-        core::IndexLayouts::make(core::padded_dim(meta.dim), meta.slots, meta.code_bits).base;
+        core::RecordLayout::make(core::padded_dim(meta.dim), meta.slots, meta.code_bits);
     // Without codes the neighbours' own vectors are read instead.
     double bytes = layout.bits != 0 ? layout.bytes : double{1} * layout.dim * layout.slots;
     return {.beam = ef_search() * static_cast<double>(meta.beam_factor),

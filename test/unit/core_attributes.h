@@ -14,12 +14,12 @@ namespace hnsw::core::testing {
 inline size_t expect_attributes(TestIndex &test) {
     const Index &index = *test.index;
     const DirectoryShape &shape = index.directory();
-    const RecordLayout &layout = index.layouts().base;
-    RecordRef record(test.store, layout, RecordClass::kBase, &test.memory);
+    const IndexLayouts &layouts = index.layouts();
+    RecordRef record(test.store, layouts, RecordClass::kBase, &test.memory);
     size_t rows = 0;
     for (BlockNo block = 1; block < test.store.size(); block++) {
-        for (uint32_t slot = 0; slot < layout.per_page; slot++) {
-            const NodeId id = layout.id_of(block, slot);
+        for (uint32_t slot = 0; slot < layouts.stride(); slot++) {
+            const NodeId id = layouts.id_of(block, slot);
             if (!record.read(id) || record.view().head().state != RecordState::kLive) {
                 record.release();
                 EXPECT_FALSE(read_entry(test.store, shape, id).used());

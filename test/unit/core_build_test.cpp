@@ -71,7 +71,7 @@ std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vector
     Space::Centres centres;
     centres.coordinates[0] = has_centre ? centre.data() : nullptr;
     const IndexLayouts layouts = layouts_of(spec.create);
-    Space space(spec.create.metric, spec.create.dim, layouts.base.bits, spec.create.rotation_seed,
+    Space space(spec.create.metric, spec.create.dim, layouts.usual.bits, spec.create.rotation_seed,
                 centres, memory);
     TestArena guarded(spec.memory, arena_shape(spec.create));
     Arena &arena = *guarded.arena;
@@ -107,7 +107,8 @@ std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vector
     });
     BuildWorker worker(
         arena, space, spec.create, [] {}, memory);
-    worker.connect();
+    const BuildPlaces places(spec.create, centres.coordinates[0] != nullptr);
+    worker.connect(&places);
     const SearchWidths widths = measure_widths(
         arena, space, spec.create, [] {}, memory);
     EXPECT_EQ(widths.beam_factor == 0, arena.node_count() < 1000);
@@ -149,17 +150,16 @@ Shape check_pages(TestIndex &test) {
     expect_attributes(test);
     Shape shape;
     const MetaPage meta = index.meta();
-    const RecordLayout &base = index.layout(RecordClass::kBase);
-    const RecordLayout &upper = index.layout(RecordClass::kUpper);
-    RecordRef record(index.store(), base, RecordClass::kBase, &test.memory);
-    RecordRef up(index.store(), upper, RecordClass::kUpper, &test.memory);
+    const IndexLayouts &layouts = index.layouts();
+    RecordRef record(index.store(), layouts, RecordClass::kBase, &test.memory);
+    RecordRef up(index.store(), layouts, RecordClass::kUpper, &test.memory);
     std::set<NodeId> nodes;
     std::map<NodeId, std::vector<NodeId>> links;
     for (BlockNo block = 1; block < test.store.size(); block++) {
         if (page_kind(test.store.raw(block)) != PageKind::kBase)
             continue;
-        for (uint32_t slot = 0; slot < base.per_page; slot++) {
-            NodeId id = base.id_of(block, slot);
+        for (uint32_t slot = 0; slot < layouts.at(block).per_page; slot++) {
+            NodeId id = layouts.id_of(block, slot);
             if (!record.read(id))
                 continue;
             nodes.insert(id);
@@ -167,7 +167,7 @@ Shape check_pages(TestIndex &test) {
             EXPECT_EQ(view.head().state, RecordState::kLive);
             EXPECT_TRUE(view.head().tid.tid().valid());
             std::vector<NodeId> to(view.ids(), view.ids() + view.count());
-            shape.full_lists += view.count() == base.slots;
+            shape.full_lists += view.count() == view.layout->slots;
             EXPECT_EQ(std::set<NodeId>(to.begin(), to.end()).size(), to.size()) << "repeated link";
             EXPECT_EQ(std::count(to.begin(), to.end(), id), 0) << "link to itself";
             links[id] = to;
@@ -182,7 +182,7 @@ Shape check_pages(TestIndex &test) {
                 }
                 EXPECT_EQ(up.view().head().level, layer);
                 EXPECT_EQ(up.view().head().down, below);
-                EXPECT_LE(up.view().count(), upper.slots);
+                EXPECT_LE(up.view().count(), up.view().layout->slots);
                 below = next;
                 next = up.view().head().up;
                 shape.uppers++;
@@ -254,7 +254,8 @@ INSTANTIATE_TEST_SUITE_P(
     Metrics, BuiltIndex,
     ::testing::Values(MetricCase{Metric::kL2, 96, 0.97}, MetricCase{Metric::kCosine, 64, 0.97},
                       MetricCase{Metric::kInnerProduct, 64, 0.9}, MetricCase{Metric::kL1, 32, 0.97},
-                      MetricCase{Metric::kCosine, 1000, 0.97}, MetricCase{Metric::kL2, 3, 0.97}));
+                      MetricCase{Metric::kCosine, 1000, 0.97}, MetricCase{Metric::kL2, 3, 0.97},
+                      MetricCase{Metric::kL2, 300, 0.97}, MetricCase{Metric::kCosine, 385, 0.97}));
 
 /* The links a node may have are compared by their first coordinates alone if there are many. */
 TEST(Build, DistancesBetweenLinksAreEstimates) {
@@ -270,7 +271,7 @@ TEST(Build, DistancesBetweenLinksAreEstimates) {
         SCOPED_TRACE(c.dim);
         const CreateOptions create{.metric = c.metric, .dim = c.dim};
         std::pmr::memory_resource *memory = std::pmr::get_default_resource();
-        const Space space(create.metric, create.dim, layouts_of(create).base.bits, 1, {}, memory);
+        const Space space(create.metric, create.dim, layouts_of(create).usual.bits, 1, {}, memory);
         TestArena guarded(size_t{1} << 20, arena_shape(create));
         BuildWorker worker(
             *guarded.arena, space, create, [] {}, memory);
@@ -444,7 +445,7 @@ TEST(Build, RecordsOfSeveralPages) {
     for (CreateOptions create :
          {CreateOptions{.dim = 16000, .m = 2, .ef_construction = 4, .attributes = 8},
           CreateOptions{.dim = 400, .m = 100, .ef_construction = 200, .attributes = 7}}) {
-        ASSERT_GT(layouts_of(create).base.parts, 1u);
+        ASSERT_GT(layouts_of(create).usual.parts, 1u);
         BuildSpec spec{.create = create};
         Vectors rows = clustered(create.m == 2 ? 60 : 250, create.dim, 5, 12);
         TestIndex test(create, [&](MemStore &store) { build(store, spec, rows); });

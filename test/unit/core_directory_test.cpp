@@ -9,7 +9,7 @@ class Shapes : public ::testing::TestWithParam<std::pair<uint32_t, uint32_t>> {}
 
 TEST_P(Shapes, EveryNodeHasAnEntryOfItsOwn) {
     const auto [attributes, per_page] = GetParam();
-    const DirectoryShape shape = DirectoryShape::make(attributes, per_page);
+    const DirectoryShape shape = DirectoryShape::make(attributes, per_page, false);
     ASSERT_GE(shape.blocks, 2u);
     EXPECT_EQ(shape.entries % 8, 0u);
     EXPECT_LE(shape.entries * (8 * attributes + 8), kPayloadBytes);
@@ -46,7 +46,7 @@ INSTANTIATE_TEST_SUITE_P(All, Shapes,
 
 TEST(Directory, ColumnsDoNotOverlap) {
     for (uint32_t attributes = 0; attributes <= kMaxAttributes; attributes++) {
-        const DirectoryShape shape = DirectoryShape::make(attributes, 7);
+        const DirectoryShape shape = DirectoryShape::make(attributes, 7, false);
         std::vector<std::byte> page(kPageSize);
         init_page(page.data(), PageKind::kDirectory);
         auto entry = [&](uint32_t n) {
@@ -134,11 +134,11 @@ TEST(Directory, EqualVectorsWithManyAttributes) {
     EXPECT_LE(index.store.size() - before, 5000u / 6 / PostingChunk::per_page() + 2);
     EXPECT_EQ(all_rows(index, rows[17]).size(), 5200u);
 
-    const RecordLayout &layout = index.index->layouts().base;
-    RecordRef record(index.store, layout, RecordClass::kBase, &index.memory);
+    const IndexLayouts &layouts = index.index->layouts();
+    RecordRef record(index.store, layouts, RecordClass::kBase, &index.memory);
     size_t seen = 0;
     std::set<uint64_t> categories;
-    for (NodeId id = 0; id < index.store.size() * layout.per_page; id++) {
+    for (NodeId id = 0; id < layouts.addresses(index.store.size()); id++) {
         if (!record.read(id) || record.view().head().posting == kNoNode)
             continue;
         const RecordHeader head = record.view().head();

@@ -62,7 +62,7 @@ TEST(PassMap, AgreesWithConditionsRowByRow) {
                     map.begin(index.index->directory(), filter, budget);
                     std::pmr::vector<NodeId> ids;
                     const NodeId end =
-                        index.store.size() * index.index->layouts().base.per_page + 100;
+                        index.index->layouts().id_of(index.store.size(), 0) + 100;
                     auto row_at = [&](NodeId id) {
                         return row_of(
                             read_entry(index.store, index.index->directory(), id).tid.tid());

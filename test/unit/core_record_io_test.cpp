@@ -11,17 +11,18 @@ class RecordIo : public ::testing::TestWithParam<uint32_t> {
 protected:
     RecordIo()
         : index_({.dim = GetParam()}),
-          layout_(index_.index->layouts().base),
-          edit_(index_.store, layout_, RecordClass::kBase, &index_.memory),
-          ref_(index_.store, layout_, RecordClass::kBase, &index_.memory) {}
+          layouts_(index_.index->layouts()),
+          edit_(index_.store, layouts_, RecordClass::kBase, &index_.memory),
+          ref_(index_.store, layouts_, RecordClass::kBase, &index_.memory) {}
 
     /* A record whose bytes all follow from `seed`. */
     void fill(const RecordImage &image, uint8_t seed) {
         image.head().scale = seed;
-        std::memset(image.bytes + layout_.own_offset, seed, layout_.bytes - layout_.own_offset);
+        const RecordLayout &layout = *image.layout;
+        std::memset(image.bytes + layout.own_offset, seed, layout.bytes - layout.own_offset);
     }
     bool holds(const RecordView &view, uint8_t seed) {
-        for (size_t i = layout_.own_offset; i < layout_.bytes; i++)
+        for (size_t i = view.layout->own_offset; i < view.layout->bytes; i++)
             if (view.bytes[i] != static_cast<std::byte>(seed))
                 return false;
         return view.head().scale == seed;
@@ -38,10 +39,10 @@ protected:
     /* What VACUUM does to a slot, with this stamp. */
     void set_free(NodeId id, uint64_t freed_at, bool listed) {
         PageTxn txn(index_.store);
-        const BlockNo block = layout_.block_of(id);
+        const BlockNo block = layouts_.block_of(id);
         std::byte *page = txn.modify(block);
-        auto &head =
-            *reinterpret_cast<RecordHeader *>(record_in_page(page, layout_, layout_.slot_of(id)));
+        auto &head = *reinterpret_cast<RecordHeader *>(
+            record_in_page(page, layouts_.at(block), layouts_.slot_of(id)));
         head.state = RecordState::kFree;
         head.freed_at = freed_at;
         if (listed)
@@ -50,7 +51,7 @@ protected:
     }
 
     TestIndex index_;
-    const RecordLayout &layout_;
+    const IndexLayouts &layouts_;
     RecordEdit edit_;
     RecordRef ref_;
 };
@@ -82,15 +83,40 @@ TEST_P(RecordIo, ReadsWhatWasWritten) {
 TEST_P(RecordIo, NoRecordThere) {
     const NodeId a = add(1);
     EXPECT_FALSE(ref_.read(kNoNode));
-    EXPECT_FALSE(ref_.read(kMetaBlock * layout_.per_page));
-    EXPECT_FALSE(ref_.read(layout_.id_of(index_.store.size(), 0)));
+    EXPECT_FALSE(ref_.read(layouts_.id_of(kMetaBlock, 0)));
+    EXPECT_FALSE(ref_.read(layouts_.id_of(index_.store.size(), 0)));
     EXPECT_FALSE(edit_.open(kNoNode));
-    RecordRef upper(index_.store, index_.index->layouts().upper, RecordClass::kUpper,
-                    &index_.memory);
-    EXPECT_FALSE(upper.read(index_.index->layouts().upper.id_of(layout_.block_of(a), 0)));
+    RecordRef upper(index_.store, layouts_, RecordClass::kUpper, &index_.memory);
+    EXPECT_FALSE(upper.read(a));
     set_free(a, 0, false);
     EXPECT_FALSE(ref_.read(a));
     EXPECT_FALSE(edit_.open(a));
+}
+
+/* Numbers that a page has no record for, whatever its bytes say. */
+TEST(RecordIo, NoRecordBeyondThePage) {
+    TestIndex index({.dim = 384});
+    const IndexLayouts &layouts = index.index->layouts();
+    ASSERT_TRUE(layouts.has_dense());
+    index.insert(clustered(100, 384, 4, 1));
+    RecordRef ref(index.store, layouts, RecordClass::kBase, &index.memory);
+    RecordEdit edit(index.store, layouts, RecordClass::kBase, &index.memory);
+    uint32_t most = 0;
+    for (BlockNo block = 1; block < index.store.size(); block++) {
+        if (page_kind(index.store.raw(block)) != PageKind::kBase)
+            continue;
+        const uint32_t per_page = layouts.at(block).per_page;
+        most = std::max(most, per_page);
+        ref.read(layouts.id_of(block, 0));
+        for (uint32_t slot = 0; slot < layouts.stride(); slot++) {
+            const NodeId id = layouts.id_of(block, slot);
+            EXPECT_TRUE(slot < per_page || !ref.read_on(id));
+            EXPECT_TRUE(slot < per_page || !ref.read(id));
+            EXPECT_TRUE(slot < per_page || !edit.open(id));
+        }
+        ref.release();
+    }
+    EXPECT_EQ(most, layouts.stride());
 }
 
 TEST_P(RecordIo, FillsOnlyClearedSlots) {
@@ -133,16 +159,16 @@ TEST_P(RecordIo, AddingIsAllOrNothing) {
         if (id != kNoNode) {
             ASSERT_TRUE(ref_.read(id));
             EXPECT_TRUE(holds(ref_.view(), 7));
-            EXPECT_EQ(n, layout_.parts > 1 ? layout_.parts : 1u);
+            EXPECT_EQ(n, layouts_.usual.parts);
             break;
         }
         for (BlockNo block = size; block < index_.store.size(); block++)
-            for (uint32_t slot = 0; slot < layout_.per_page; slot++)
-                EXPECT_FALSE(ref_.read(layout_.id_of(block, slot)));
+            for (uint32_t slot = 0; slot < layouts_.stride(); slot++)
+                EXPECT_FALSE(ref_.read(layouts_.id_of(block, slot)));
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dimensions, RecordIo, ::testing::Values(3, 128, 2000, 7000, 16000));
+INSTANTIATE_TEST_SUITE_P(Dimensions, RecordIo, ::testing::Values(3, 128, 384, 2000, 7000, 16000));
 
 TEST(FreeList, IsAStackOfPages) {
     TestIndex index({.dim = 8});

@@ -371,6 +371,22 @@ TEST(RegionBuild, WithHelpers) {
     }
 }
 
+/* Homes and what merging leaves them fit the pages that have room for fewer links. */
+TEST(RegionBuild, OfDensePages) {
+    const CreateOptions create{.metric = Metric::kCosine, .dim = 300};
+    const Vectors rows = clustered(4000, 300, 30, 3);
+    const Vectors queries = clustered(50, 300, 30, 4);
+    Built built;
+    TestIndex test(create, [&](MemStore &store) {
+        built = build(store, {create, rows.size() * arena_bytes_per_row(create) / 3}, rows);
+    });
+    ASSERT_TRUE(test.index->layouts().has_dense());
+    EXPECT_GE(built.regions, 3u);
+    EXPECT_EQ(built.singly, 0u);
+    expect_sound(test, rows.size());
+    EXPECT_GE(test.recall(queries, rows, 40, 10), 0.97);
+}
+
 /* The more regions, the more rows have neighbours in others; but more copies make more regions, whose
  * spools must not take the memory. */
 TEST(RegionBuild, CopiesMoreOfMoreRegions) {
@@ -406,7 +422,7 @@ TEST(RegionBuild, OfNothingAndOfRowsWithoutVectors) {
 
 TEST(RegionBuild, RecordsOfSeveralPages) {
     const CreateOptions create{.dim = 400, .m = 100, .ef_construction = 200};
-    ASSERT_GT(layouts_of(create).base.parts, 1u);
+    ASSERT_GT(layouts_of(create).usual.parts, 1u);
     Spec spec{.create = create, .budget = size_t{1600} << 10};
     Vectors rows = clustered(1000, 400, 5, 10);
     TestIndex test(create, [&](MemStore &store) { build(store, spec, rows); });

@@ -89,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
     Shares, VacuumShare,
     ::testing::Values(Share{Metric::kL2, 32, 10, true}, Share{Metric::kL2, 32, 2, true},
                       Share{Metric::kL2, 32, 20, false}, Share{Metric::kCosine, 48, 10, true},
-                      Share{Metric::kInnerProduct, 48, 3, true}, Share{Metric::kL1, 24, 5, true}));
+                      Share{Metric::kInnerProduct, 48, 3, true}, Share{Metric::kL1, 24, 5, true},
+                      Share{Metric::kCosine, 300, 3, true}));
 
 /* Rows 0..n-1: distinct ones, equal ones, NULL and (cosine) zero ones. */
 struct Mixed {
@@ -136,6 +137,7 @@ const CreateOptions kCrashCases[] = {
      .ef_construction = 200,
      .attributes = 1},                                                  /* spanning records */
     {.metric = Metric::kL1, .dim = 9000, .m = 3, .ef_construction = 8}, /* spanning, no codes */
+    {.metric = Metric::kL2, .dim = 500, .attributes = 2},               /* dense pages */
 };
 
 class CrashAt : public ::testing::TestWithParam<CreateOptions> {};
@@ -367,13 +369,15 @@ TEST_P(RandomOperations, AgreeWithASet) {
     std::mt19937_64 rng(GetParam());
     const Metric metrics[] = {Metric::kL2, Metric::kCosine, Metric::kInnerProduct, Metric::kL1};
     const Metric metric = metrics[GetParam() % 4];
-    const auto m = static_cast<uint32_t>(2 + rng() % 14);
-    const auto dim = static_cast<uint32_t>(1 + rng() % 40);
+    const bool dense = GetParam() >= 8; /* pages */
+    const auto m = static_cast<uint32_t>(dense ? 12 + rng() % 4 : 2 + rng() % 14);
+    const auto dim = static_cast<uint32_t>(dense ? 300 : 1 + rng() % 40);
     TestIndex index({.metric = metric,
                      .dim = dim,
                      .m = m,
                      .ef_construction = 2 * m + 10,
                      .attributes = static_cast<uint32_t>(GetParam() * 3 % 9)});
+    EXPECT_EQ(index.index->layouts().has_dense(), dense && metric != Metric::kL1);
     Vectors pool = clustered(300, dim, 4, GetParam());
     pool.push_back(std::vector<float>(dim, 0.0f));
     std::set<uint64_t> live;
@@ -420,7 +424,7 @@ TEST_P(RandomOperations, AgreeWithASet) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomOperations, ::testing::Range<uint64_t>(0, 8));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomOperations, ::testing::Range<uint64_t>(0, 12));
 
 /* Transactions of a test's threads: slots freed while one runs are not filled before it ends. */
 class Transactions {

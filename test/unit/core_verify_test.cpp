@@ -39,20 +39,22 @@ public:
         }
     }
 
-    RecordImage record(RecordClass cls, NodeId id) {
-        const RecordLayout &layout = index.index->layout(cls);
-        return {record_in_page(index.store.raw(layout.block_of(id)), layout, layout.slot_of(id)),
-                &layout};
+    RecordImage record(NodeId id) {
+        const IndexLayouts &layouts = index.index->layouts();
+        const BlockNo block = layouts.block_of(id);
+        const RecordLayout &layout = layouts.at(block);
+        return {record_in_page(index.store.raw(block), layout, layouts.slot_of(id)), &layout};
     }
     /* The first live record that `fits`. */
     NodeId find(RecordClass cls, const std::function<bool(const RecordView &)> &fits) {
-        const RecordLayout &layout = index.index->layout(cls);
+        const IndexLayouts &layouts = index.index->layouts();
         for (BlockNo block = 1; block < index.store.size(); block++)
             for (uint32_t slot = 0;
-                 page_kind(index.store.raw(block)) == page_kind_of(cls) && slot < layout.per_page;
+                 page_kind(index.store.raw(block)) == page_kind_of(cls) &&
+                 slot < layouts.at(block).per_page;
                  slot++) {
-                const NodeId id = layout.id_of(block, slot);
-                const RecordView view = record(cls, id).view();
+                const NodeId id = layouts.id_of(block, slot);
+                const RecordView view = record(id).view();
                 if (view.head().state == RecordState::kLive && fits(view))
                     return id;
             }
@@ -60,13 +62,13 @@ public:
         return 0;
     }
     RecordImage base(const std::function<bool(const RecordView &)> &fits) {
-        return record(RecordClass::kBase, find(RecordClass::kBase, fits));
+        return record(find(RecordClass::kBase, fits));
     }
     RecordImage any_base() {
         return base([](const RecordView &v) { return v.head().level == 0 && v.count() > 3; });
     }
     RecordImage any_upper() {
-        return record(RecordClass::kUpper, find(RecordClass::kUpper, [](const RecordView &v) {
+        return record(find(RecordClass::kUpper, [](const RecordView &v) {
                           return v.head().level == 1 && v.count() > 1;
                       }));
     }
@@ -134,7 +136,7 @@ std::vector<Damage> page_damages() {
         {"entry_point", kError, [](Patient &p) { p.meta().entry_base = 3; }},
         {"entry_deleted", kNote,
          [](Patient &p) {
-             p.record(RecordClass::kBase, p.meta().entry_base).head().state = RecordState::kDeleted;
+             p.record(p.meta().entry_base).head().state = RecordState::kDeleted;
          }},
         {"free_list", kError, [](Patient &p) { p.meta().free_base = 1u << 30; }},
         {"free_list_lost", kWarning,
@@ -210,7 +212,7 @@ std::vector<Damage> page_damages() {
              std::memset(p.index.store.raw(p.page_of(PageKind::kDirectory)), 0, kPageSize);
          }},
         {"posting_chain", kError,
-         [](Patient &p) { p.record(RecordClass::kBase, p.with_chain()).head().generation++; }},
+         [](Patient &p) { p.record(p.with_chain()).head().generation++; }},
         {"duplicate_tid", kError,
          [](Patient &p) {
              RecordImage a = p.any_base();
@@ -261,7 +263,7 @@ std::vector<Damage> record_damages() {
          [](Patient &p) {
              NodeId id =
                  p.find(RecordClass::kBase, [](const RecordView &v) { return v.count() > 2; });
-             p.record(RecordClass::kBase, id).ids()[1] = id;
+             p.record(id).ids()[1] = id;
          }},
         {"link_duplicate", kError,
          [](Patient &p) {
@@ -282,7 +284,7 @@ std::vector<Damage> record_damages() {
         {"link_stale", kNote,
          [](Patient &p) {
              NodeId target = p.any_base().ids()[0];
-             p.record(RecordClass::kBase, target).head().state = RecordState::kFree;
+             p.record(target).head().state = RecordState::kFree;
          }},
         {"stale_code", kError,
          [](Patient &p) { /* as if each slot had been filled again with the other's record */
@@ -293,12 +295,12 @@ std::vector<Damage> record_damages() {
          [](Patient &p) {
              NodeId lost = p.find(RecordClass::kBase,
                                   [&](const RecordView &v) { return v.head().level == 0; });
-             const RecordLayout &layout = p.index.index->layouts().base;
+             const IndexLayouts &layouts = p.index.index->layouts();
              for (BlockNo block = 1; block < p.index.store.size(); block++)
                  for (uint32_t slot = 0; page_kind(p.index.store.raw(block)) == PageKind::kBase &&
-                                         slot < layout.per_page;
+                                         slot < layouts.at(block).per_page;
                       slot++) {
-                     RecordImage r = p.record(RecordClass::kBase, layout.id_of(block, slot));
+                     RecordImage r = p.record(layouts.id_of(block, slot));
                      for (uint32_t i = 0; i < r.view().count(); i++)
                          if (r.ids()[i] == lost) {
                              r.head().count = static_cast<uint8_t>(i);
