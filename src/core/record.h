@@ -109,6 +109,8 @@ struct IndexLayouts {
     BlockNo block_of(NodeId id) const { return id / stride(); }
     uint32_t slot_of(NodeId id) const { return id % stride(); }
     NodeId id_of(BlockNo block, uint32_t slot) const { return block * stride() + slot; }
+    /* False: the number of no record, in a page that is not dense. */
+    bool has(NodeId id) const { return slot_of(id) < at(block_of(id)).per_page; }
 };
 
 inline uint32_t padded_dim(uint32_t dim) { return round_up(dim, 64); }

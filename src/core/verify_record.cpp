@@ -137,7 +137,7 @@ void Verifier::check_links(NodeId id, RecordClass cls, const RecordView &view, S
             suspect(out, Severity::kError, "link_duplicate", id, "two links to %u", ids[i]);
             continue;
         }
-        if (ids[i] >= addresses) {
+        if (ids[i] >= addresses || !index_.layouts().has(ids[i])) {
             suspect(out, Severity::kError, "link_range", id, "slot %u links to %u", i, ids[i]);
             continue;
         }

@@ -54,7 +54,7 @@ core::Space build_space(const BuildTerms &terms, std::pmr::memory_resource *memo
     const core::CreateOptions &create = terms.create;
     core::Space::Centres centres;
     centres.coordinates[0] = terms.centre();
-    return core::Space(create.metric, create.dim, core::layouts_of(create).base.bits,
+    return core::Space(create.metric, create.dim, core::layouts_of(create).usual.bits,
                        create.rotation_seed, centres, memory);
 }
 

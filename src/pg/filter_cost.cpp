@@ -46,7 +46,7 @@ double row_cost(const FilterScanState *state) {
 
 core::FilterFacts facts_of(const FilterScanState *state, double matching, double rows) {
     int columns = IndexRelationGetNumberOfAttributes(state->index);
-    auto shape = core::DirectoryShape::make(static_cast<uint32_t>(columns) - 1, 1);
+    auto shape = core::DirectoryShape::make(static_cast<uint32_t>(columns) - 1, 1, false);
     core::FilterFacts facts;
     facts.nodes = state->plan.tuples;
     facts.matching = std::min(matching, facts.nodes);

@@ -15,7 +15,7 @@ my $kTRAILER = $kPAGE - 8;    # next u32, kind u16, magic u16
 my %kind = (meta => 1, base => 2, upper => 3, part => 4, posting => 5, tid_list => 6, centre => 7);
 my %meta = (magic => 0, version => 4, dim => 8, metric => 12, slots => 18, code_bits => 22,
     centre_count => 32, centre => 36, entry_base => 52, entry_upper => 56, entry_level => 60, free_base => 64,
-    free_posting => 72, null_rows => 80, null_fill => 84);
+    free_posting => 72, null_rows => 80, null_fill => 84, dense_slots => 100);
 my %head = (state => 0, level => 1, count => 2, centre => 3, generation => 4, tid => 8, posting => 16, up => 20,
     down => 24, scale => 28, norm => 32, error => 36, hash => 40);
 my $kHEAD = 56;
@@ -127,6 +127,8 @@ my @damage = (
     [ refused => 'items_v', 'other dimensions', sub { put(meta('dim'), 'L', 65) } ],
     [ refused => 'items_v', 'another metric', sub { put(meta('metric'), 'S', 2) } ],
     [ refused => 'items_v', 'an impossible number of slots', sub { put(meta('slots'), 'S', 60000) } ],
+    [ refused => 'items_v', 'dense pages of an index that has none', sub { put(meta('dense_slots'), 'L', 3) } ],
+    [ refused => 'items_v', 'an impossible number of dense slots', sub { put(meta('dense_slots'), 'L', 60000) } ],
     [ refused => 'items_v', 'too many centres', sub { put(meta('centre_count'), 'L', 1000) } ],
     [ refused => 'items_v', 'an empty file', sub { $image = '' } ],
     [ refused => 'items_v', 'a page whose header PostgreSQL refuses', sub { substr($image, first_block('base') * $kPAGE, $kPAGE) = "\x5C" x $kPAGE } ],

@@ -344,6 +344,20 @@ TEST(Verify, FindsDamagedRecords) {
     expect_each(patient, record_damages());
 }
 
+TEST(Verify, FindsLinksPastTheRecordsOfAPage) {
+    Patient patient({.dim = 384, .attributes = 2}, 300);
+    const IndexLayouts &layouts = patient.index.index->layouts();
+    ASSERT_TRUE(layouts.has_dense());
+    expect_each(patient,
+                {{"link_range", kError, [&](Patient &p) { /* past the records of a usual page */
+                      const NodeId id = p.find(RecordClass::kBase, [](const RecordView &v) {
+                          return v.count() > 2 && v.layout->slots == 28;
+                      });
+                      p.record(id).ids()[1] =
+                          layouts.id_of(layouts.block_of(id), layouts.usual.per_page);
+                  }}});
+}
+
 TEST(Verify, FindsDamagedParts) {
     Patient patient({.dim = 700, .m = 100, .ef_construction = 200}, 40);
     expect_each(patient, part_damages());
@@ -371,8 +385,10 @@ TEST(Verify, CodesAreDocumented) {
 }
 
 /* Random bytes in random places: findings, maybe, but no crash and no endless loop. */
-TEST(Verify, SurvivesGarbage) {
-    Patient patient(kSmall, 300);
+class VerifyGarbage : public ::testing::TestWithParam<CreateOptions> {};
+
+TEST_P(VerifyGarbage, IsSurvived) {
+    Patient patient(GetParam(), 300);
     std::mt19937_64 rng(11);
     for (int n = 0; n < 300; n++) {
         patient.heal();
@@ -387,6 +403,9 @@ TEST(Verify, SurvivesGarbage) {
         EXPECT_GE(findings.rows.size(), 1u);
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Pages, VerifyGarbage,
+                         ::testing::Values(kSmall, CreateOptions{.dim = 384, .attributes = 2}));
 
 }  // namespace
 }  // namespace hnsw::core::testing
