@@ -314,8 +314,7 @@ NodeId RegionBuild::write_home(const Arena &arena, ArenaId id, const RecordImage
     head.down = kNoNode;
     const RecordImage &image = fresh.image();
     const bool dense = image.layout->slots < record.layout->slots;
-    std::memcpy(image.bytes, record.bytes,
-                dense ? record.layout->id_offset : record.layout->bytes);
+    std::memcpy(image.bytes, record.bytes, dense ? record.layout->id_offset : record.layout->bytes);
     image.head() = head;
     if (dense)
         choose_links(record.view(), nullptr, image);

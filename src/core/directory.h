@@ -55,7 +55,7 @@ struct DirectoryShape {
         shape.stride = stride;
         shape.entries = kPayloadBytes / (8 + 8 * attributes) / 8 * 8;
         shape.blocks = shape.entries / stride; /* at least 2: see kMaxPerPage */
-        if (dense) /* at least kDensePeriod: see kMaxDensePerPage */
+        if (dense)                             /* at least kDensePeriod: see kMaxDensePerPage */
             shape.blocks = shape.blocks / kDensePeriod * kDensePeriod;
         return shape;
     }

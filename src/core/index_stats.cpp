@@ -10,16 +10,16 @@ namespace hnsw::core {
 
 namespace {
 
-/* Counts one live record among those of its level. */
-void count_node(IndexStats &stats, uint32_t level, const RecordView &view) {
+/* Counts one live record among those of its level. most: slots of a usual record. */
+void count_node(IndexStats &stats, uint32_t level, const RecordView &view, uint32_t most) {
     while (stats.levels.size() <= level)
         stats.levels.push_back({.degree_histogram = std::pmr::vector<uint64_t>(
                                     stats.levels.get_allocator().resource())});
     LevelStats &of_level = stats.levels[level];
-    if (of_level.degree_histogram.size() <= view.layout->slots)
-        of_level.degree_histogram.resize(view.layout->slots + 1);
+    of_level.degree_histogram.resize(most + 1);
     of_level.nodes++;
     of_level.links += view.count();
+    of_level.slots += view.layout->slots;
     of_level.degree_histogram[view.count()]++;
 }
 
@@ -35,8 +35,8 @@ void count_records(const Index &index, const std::byte *page, BlockNo block, Rec
             case RecordState::kLive:
                 count_node(
                     stats,
-                    cls == RecordClass::kBase ? 0 : std::min<uint32_t>(head.level, kMaxLevel),
-                    view);
+                    cls == RecordClass::kBase ? 0 : std::min<uint32_t>(head.level, kMaxLevel), view,
+                    layouts.usual.slots);
                 if (cls == RecordClass::kBase) {
                     live.add(layouts.id_of(block, slot));
                     stats.rows += head.tid.tid().valid();

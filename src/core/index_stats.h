@@ -13,7 +13,9 @@ namespace hnsw::core {
 struct LevelStats {
     uint64_t nodes = 0;
     uint64_t links = 0;
-    std::pmr::vector<uint64_t> degree_histogram; /* index = degree, size = slots + 1 */
+    uint64_t slots = 0; /* room for links */
+    /* index = degree; of every level as long: slots of a usual record + 1 */
+    std::pmr::vector<uint64_t> degree_histogram;
 };
 
 struct IndexStats {

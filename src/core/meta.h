@@ -33,8 +33,8 @@ struct MetaPage {
     Metric metric;
     uint16_t m;
     uint16_t ef_construction; /* as of CREATE INDEX; inserts use the current reloption */
-    uint16_t slots;           /* neighbours a record has room for, at most 2 * m; dense ones: below */
-    uint16_t descent_width;   /* of a search above layer 0 */
+    uint16_t slots;         /* neighbours a record has room for, at most 2 * m; dense ones: below */
+    uint16_t descent_width; /* of a search above layer 0 */
     uint16_t code_bits;
     uint64_t rotation_seed;
     uint32_t centre_count;       /* 1 or 2 */

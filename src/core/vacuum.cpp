@@ -45,8 +45,7 @@ VacuumResult Vacuum::run() {
     result_.pages = blocks_;
     const IndexLayouts &layouts = index_.layouts();
     /* Per block: live base, live and claimed upper records, chunks. */
-    const size_t bits =
-        3 * layouts.stride() + PostingChunk::per_page();
+    const size_t bits = 3 * layouts.stride() + PostingChunk::per_page();
     const auto step = static_cast<BlockNo>(
         std::min<size_t>(blocks_, std::max<size_t>(memory_limit_ * 8 / bits, 1)));
     one_round_ = step == blocks_;
@@ -236,8 +235,8 @@ bool Vacuum::clean_some(NodeId id, uint32_t *prev) {
     const RecordLayout &layout = layouts.at(block);
     const uint32_t slot = layouts.slot_of(id);
     PageTxn txn(store_);
-    const RecordHeader before = *reinterpret_cast<const RecordHeader *>(
-        record_in_page(txn.latch(block), layout, slot));
+    const RecordHeader before =
+        *reinterpret_cast<const RecordHeader *>(record_in_page(txn.latch(block), layout, slot));
     if (before.state != RecordState::kLive)
         return false;
     RecordHeader head = before;
@@ -285,8 +284,7 @@ bool Vacuum::clean_some(NodeId id, uint32_t *prev) {
     }
     if (result_.rows_removed != removed || head.state != RecordState::kLive || !empty_.empty()) {
         head.tid_changes++;
-        std::memcpy(record_in_page(txn.modify(block), layout, slot), &head,
-                    sizeof(head));
+        std::memcpy(record_in_page(txn.modify(block), layout, slot), &head, sizeof(head));
         if (head.tid.tid() != before.tid.tid() ||
             (head.posting == kNoNode) != (before.posting == kNoNode))
             write_entry(txn, index_.directory(), id, head, nullptr);

@@ -302,7 +302,7 @@ void add_parameters(RowBuilder &row, const core::MetaPage &meta) {
     row.add_int(meta.centre_count);
 }
 
-void add_contents(RowBuilder &row, const core::MetaPage &meta, const core::IndexStats &stats) {
+void add_contents(RowBuilder &row, const core::IndexStats &stats) {
     row.add_count(stats.rows);
     row.add_count(stats.null_rows);
     row.add_count(stats.zero_rows);
@@ -312,7 +312,7 @@ void add_contents(RowBuilder &row, const core::MetaPage &meta, const core::Index
     row.add(histogram_array(stats));
     uint64_t reserved = 0, used = 0;
     for (size_t level = 0; level < stats.levels.size(); level++) {
-        reserved += stats.levels[level].nodes * meta.slots;
+        reserved += stats.levels[level].slots;
         used += stats.levels[level].links;
     }
     row.add_count(reserved);
@@ -346,7 +346,7 @@ Datum stats(FunctionCallInfo fcinfo) {
     core::IndexStats found = core::collect_stats(opened->index, opened->core_context());
     RowBuilder row;
     add_parameters(row, opened->index.meta());
-    add_contents(row, opened->index.meta(), found);
+    add_contents(row, found);
     add_pages(row, found);
     Datum result = row.form(BlessTupleDesc(desc));
     locked.close();

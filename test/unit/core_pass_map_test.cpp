@@ -61,8 +61,7 @@ TEST(PassMap, AgreesWithConditionsRowByRow) {
                     Rows by_page, by_lookup, alone;
                     map.begin(index.index->directory(), filter, budget);
                     std::pmr::vector<NodeId> ids;
-                    const NodeId end =
-                        index.index->layouts().id_of(index.store.size(), 0) + 100;
+                    const NodeId end = index.index->layouts().id_of(index.store.size(), 0) + 100;
                     auto row_at = [&](NodeId id) {
                         return row_of(
                             read_entry(index.store, index.index->directory(), id).tid.tid());

@@ -1,6 +1,7 @@
 /* Records in pages: slots, lists of pages with free slots, records that span pages. */
 #include <cstring>
 
+#include "core/index_stats.h"
 #include "core/record_io.h"
 #include "core_check.h"
 
@@ -102,6 +103,7 @@ TEST(RecordIo, NoRecordBeyondThePage) {
     RecordRef ref(index.store, layouts, RecordClass::kBase, &index.memory);
     RecordEdit edit(index.store, layouts, RecordClass::kBase, &index.memory);
     uint32_t most = 0;
+    uint64_t room = 0;
     for (BlockNo block = 1; block < index.store.size(); block++) {
         if (page_kind(index.store.raw(block)) != PageKind::kBase)
             continue;
@@ -110,6 +112,8 @@ TEST(RecordIo, NoRecordBeyondThePage) {
         ref.read(layouts.id_of(block, 0));
         for (uint32_t slot = 0; slot < layouts.stride(); slot++) {
             const NodeId id = layouts.id_of(block, slot);
+            if (ref.read_on(id))
+                room += layouts.at(block).slots;
             EXPECT_TRUE(slot < per_page || !ref.read_on(id));
             EXPECT_TRUE(slot < per_page || !ref.read(id));
             EXPECT_TRUE(slot < per_page || !edit.open(id));
@@ -117,6 +121,10 @@ TEST(RecordIo, NoRecordBeyondThePage) {
         ref.release();
     }
     EXPECT_EQ(most, layouts.stride());
+    const IndexStats stats = collect_stats(*index.index, index.context);
+    EXPECT_EQ(stats.levels[0].slots, room);
+    EXPECT_EQ(stats.levels[0].degree_histogram.size(), layouts.usual.slots + 1);
+    EXPECT_LT(room, 100u * layouts.usual.slots);
 }
 
 TEST_P(RecordIo, FillsOnlyClearedSlots) {

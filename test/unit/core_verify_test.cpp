@@ -49,9 +49,8 @@ public:
     NodeId find(RecordClass cls, const std::function<bool(const RecordView &)> &fits) {
         const IndexLayouts &layouts = index.index->layouts();
         for (BlockNo block = 1; block < index.store.size(); block++)
-            for (uint32_t slot = 0;
-                 page_kind(index.store.raw(block)) == page_kind_of(cls) &&
-                 slot < layouts.at(block).per_page;
+            for (uint32_t slot = 0; page_kind(index.store.raw(block)) == page_kind_of(cls) &&
+                                    slot < layouts.at(block).per_page;
                  slot++) {
                 const NodeId id = layouts.id_of(block, slot);
                 const RecordView view = record(id).view();
@@ -69,8 +68,8 @@ public:
     }
     RecordImage any_upper() {
         return record(find(RecordClass::kUpper, [](const RecordView &v) {
-                          return v.head().level == 1 && v.count() > 1;
-                      }));
+            return v.head().level == 1 && v.count() > 1;
+        }));
     }
     NodeId with_chain() {
         return find(RecordClass::kBase,
@@ -135,9 +134,7 @@ std::vector<Damage> page_damages() {
         {"metapage", kError, [](Patient &p) { p.meta().descent_width = 65; }},
         {"entry_point", kError, [](Patient &p) { p.meta().entry_base = 3; }},
         {"entry_deleted", kNote,
-         [](Patient &p) {
-             p.record(p.meta().entry_base).head().state = RecordState::kDeleted;
-         }},
+         [](Patient &p) { p.record(p.meta().entry_base).head().state = RecordState::kDeleted; }},
         {"free_list", kError, [](Patient &p) { p.meta().free_base = 1u << 30; }},
         {"free_list_lost", kWarning,
          [](Patient &p) {
@@ -211,8 +208,7 @@ std::vector<Damage> page_damages() {
          [](Patient &p) {
              std::memset(p.index.store.raw(p.page_of(PageKind::kDirectory)), 0, kPageSize);
          }},
-        {"posting_chain", kError,
-         [](Patient &p) { p.record(p.with_chain()).head().generation++; }},
+        {"posting_chain", kError, [](Patient &p) { p.record(p.with_chain()).head().generation++; }},
         {"duplicate_tid", kError,
          [](Patient &p) {
              RecordImage a = p.any_base();
@@ -348,14 +344,15 @@ TEST(Verify, FindsLinksPastTheRecordsOfAPage) {
     Patient patient({.dim = 384, .attributes = 2}, 300);
     const IndexLayouts &layouts = patient.index.index->layouts();
     ASSERT_TRUE(layouts.has_dense());
-    expect_each(patient,
-                {{"link_range", kError, [&](Patient &p) { /* past the records of a usual page */
-                      const NodeId id = p.find(RecordClass::kBase, [](const RecordView &v) {
-                          return v.count() > 2 && v.layout->slots == 28;
-                      });
-                      p.record(id).ids()[1] =
-                          layouts.id_of(layouts.block_of(id), layouts.usual.per_page);
-                  }}});
+    expect_each(patient, {{"link_range", kError,
+                           [&](Patient &p) { /* past the records of a usual page */
+                                             const NodeId id = p.find(
+                                                 RecordClass::kBase, [](const RecordView &v) {
+                                                     return v.count() > 2 && v.layout->slots == 28;
+                                                 });
+                                             p.record(id).ids()[1] = layouts.id_of(
+                                                 layouts.block_of(id), layouts.usual.per_page);
+                           }}});
 }
 
 TEST(Verify, FindsDamagedParts) {
