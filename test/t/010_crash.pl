@@ -13,23 +13,23 @@ my $node = hnsw_node('crash', restart_after_crash => 'on', log_statement => 'non
     max_wal_size => '64MB', checkpoint_timeout => '30s');
 create_generators($node);
 $node->safe_psql('postgres', q{
-    CREATE TABLE items (id bigserial, v vector(24)) WITH (autovacuum_enabled = off);
+    CREATE TABLE items (id bigserial, v vector(300)) WITH (autovacuum_enabled = off);
     ALTER TABLE items ALTER id SET NOT NULL;
-    CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 8, ef_construction = 32);
+    CREATE INDEX items_v ON items USING hnsw (v vector_l2_ops) WITH (m = 16, ef_construction = 64);
     CREATE INDEX items_id ON items (id);
     SELECT setseed(0.1);
-    INSERT INTO items (v) SELECT clustered_vector(24) FROM generate_series(1, 2000)});
+    INSERT INTO items (v) SELECT clustered_vector(300) FROM generate_series(1, 2000)});
 
 # What clients do. Places of the same vector give posting chunks; a rolled back insert leaves a row
 # that only VACUUM takes out.
 my @scripts = (
-    'INSERT INTO items (v) SELECT clustered_vector(24) FROM generate_series(1, 5);',
-    q{INSERT INTO items (v) VALUES (array_fill(0.5, '{24}')::vector), (NULL);},
-    'BEGIN; INSERT INTO items (v) VALUES (clustered_vector(24)); ROLLBACK;',
+    'INSERT INTO items (v) SELECT clustered_vector(300) FROM generate_series(1, 5);',
+    q{INSERT INTO items (v) VALUES (array_fill(0.5, '{300}')::vector), (NULL);},
+    'BEGIN; INSERT INTO items (v) VALUES (clustered_vector(300)); ROLLBACK;',
     'DELETE FROM items WHERE id IN (SELECT id FROM items ORDER BY random() LIMIT 6);',
-    'UPDATE items SET v = clustered_vector(24)
+    'UPDATE items SET v = clustered_vector(300)
         WHERE id = (SELECT id FROM items OFFSET floor(random() * 500) LIMIT 1);',
-    'SELECT id FROM items ORDER BY v <-> clustered_vector(24) LIMIT 5;',
+    'SELECT id FROM items ORDER BY v <-> clustered_vector(300) LIMIT 5;',
 );
 
 for my $round (1 .. $kROUNDS) {
@@ -42,13 +42,13 @@ for my $round (1 .. $kROUNDS) {
     stop_load($_) for $load, $vacuum;
     revive($node);
     check_clean($node, 'items_v');
-    same_rows($node, 'items', '<->', "'" . '[' . join(',', (0.5) x 24) . ']' . "'");
+    same_rows($node, 'items', '<->', "'" . '[' . join(',', (0.5) x 300) . ']' . "'");
 }
 
 # Recovery has not worn the graph out either.
 $node->safe_psql('postgres', 'VACUUM items; VACUUM items');
 check_clean($node, 'items_v');
-ask_questions($node, 'items', '<->', 'clustered_vector(24)', 50);
+ask_questions($node, 'items', '<->', 'clustered_vector(300)', 50);
 my $survived = recall($node, 'items', '<->', 40);
 $node->safe_psql('postgres', 'REINDEX INDEX items_v');
 my $fresh = recall($node, 'items', '<->', 40);

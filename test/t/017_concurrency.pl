@@ -94,7 +94,7 @@ cmp_ok($used, '>=', $fresh - 0.02, "recall $used is that of a new index, $fresh"
 # Few pages, so that slots are filled again while others still stand on them.
 $node->safe_psql('postgres', q{
     CREATE TABLE churn (id serial, v vector(200));
-    CREATE INDEX churn_v ON churn USING hnsw (v vector_ip_ops) WITH (m = 5, ef_construction = 10)});
+    CREATE INDEX churn_v ON churn USING hnsw (v vector_ip_ops) WITH (m = 12, ef_construction = 24)});
 $load = start_load($node, clients => 8, seconds => 8, scripts => [
     'INSERT INTO churn (v) SELECT uniform_vector(200) FROM generate_series(1, 4);',
     'DELETE FROM churn WHERE id IN (SELECT id FROM churn LIMIT 5 FOR UPDATE SKIP LOCKED);',
