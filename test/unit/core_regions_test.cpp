@@ -386,6 +386,25 @@ TEST(RegionBuild, CopiesMoreOfMoreRegions) {
     EXPECT_LE(tiny.copied, few.copied);
 }
 
+/* There were so many regions that their spools left next to nothing to the arena, and most rows were
+ * inserted one by one. */
+TEST(RegionBuild, SpoolsLeaveHalfTheMemory) {
+    constexpr size_t kBudget = size_t{1} << 20;
+    for (uint32_t dim : {64u, 768u}) {
+        uint32_t most = 0;
+        for (double rows = 1e3; rows < 1e5; rows *= 1.1)
+            most = std::max(most, plan_regions({.dim = dim}, rows, kBudget, 1).regions);
+        EXPECT_GE(most, 16u);
+        EXPECT_LE(most, kBudget / 2 / (size_t{20} << 10));
+    }
+    const Spec spec{{.dim = 48}, size_t{700} << 10};
+    const Vectors rows = clustered(15000, 48, 40, 9);
+    Built built;
+    TestIndex test(spec.create, [&](MemStore &store) { built = build(store, spec, rows); });
+    EXPECT_LE(built.singly, rows.size() / 4);
+    expect_sound(test, rows.size());
+}
+
 TEST(RegionBuild, OfTooLittleMemoryOrWithoutCodesIsNotPlanned) {
     EXPECT_EQ(plan_regions({.dim = 128}, 1e6, size_t{100} << 10, 1).regions, 0u);
     EXPECT_EQ(plan_regions({.dim = 128}, 1e9, size_t{64} << 20, 1).regions, 0u);
