@@ -73,17 +73,23 @@ size_t arena_bytes(const CreateOptions &options, size_t budget, double rows, dou
 RegionPlan plan_regions(const CreateOptions &options, double rows, size_t budget, uint32_t crew) {
     if (options.metric == Metric::kL1)
         return {}; /* without codes lists cannot be merged */
+    /* When their spools take half the memory further regions have room for fewer rows in all. */
+    const auto all = static_cast<double>(arena_bytes(options, budget, rows, 0, crew));
+    const double most = std::floor(all / 2 / spool_bytes(1));
+    const auto per_row = static_cast<double>(arena_bytes_per_row(options));
+    if (most * all / 2 / per_row < rows / 2)
+        return {}; /* most rows would be inserted one by one */
     double regions = 1;
     double copied = 0;
     for (int i = 0; i < 3; i++) {
         copied = copies_of_row(regions, budget);
         const size_t arena = arena_bytes(options, budget, rows, regions, crew);
-        const double nodes = static_cast<double>(arena) / arena_bytes_per_row(options);
+        const double nodes = static_cast<double>(arena) / per_row;
         if (nodes < kFewestNodes || arena > budget)
             return {};
-        regions = std::ceil(rows * (1 + copied) / (kFill * nodes));
+        regions = std::min(std::ceil(rows * (1 + copied) / (kFill * nodes)), most);
     }
-    return {static_cast<uint32_t>(std::min(regions, 1e6)), copied};
+    return {static_cast<uint32_t>(regions), copied};
 }
 
 void create_index_with_centre(PageStore &store, const CreateOptions &options, const float *centre,

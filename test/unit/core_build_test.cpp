@@ -354,14 +354,14 @@ TEST(Build, SearchesWiderWhereSearchesGoAstray) {
     };
     const Vectors rows = near_centres(5000, 36);
     const Vectors queries = near_centres(kClusters, 37);
-    BuildSpec spec{.create = {.dim = kDim, .m = 3}};
+    BuildSpec spec{.create = {.dim = kDim, .m = 2}};
     TestIndex test(spec.create, [&](MemStore &store) { build(store, spec, rows); });
     MetaPage &meta = meta_of(test.store.raw(kMetaBlock));
     EXPECT_GE(meta.descent_width, 2);
     const double as_measured = test.recall(queries, rows, 40, 10);
     meta.descent_width = 1;
     const double one_wide = test.recall(queries, rows, 40, 10);
-    EXPECT_GE(as_measured, one_wide + 0.01);
+    EXPECT_GE(as_measured, one_wide + 0.05);
 }
 
 TEST(Build, SearchesOneWideWhereNoneGoesAstray) {

@@ -171,7 +171,7 @@ TEST(PostFilter, WidensAsRowsFail) {
  * nodes are missing. */
 TEST(PostFilter, FindsRowsBehindThoseThatFail) {
     constexpr size_t kK = 10;
-    FilteredIndex shared(Metric::kCosine, 96, 1);
+    FilteredIndex shared(Metric::kCosine, 384, 1);
     VectorSorter sorter;
     Scan scan(*shared.index.index, shared.index.context, sorter);
     ScanOptions options{.ef = 10, .wanted = kK};
