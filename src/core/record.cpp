@@ -16,11 +16,24 @@ namespace {
 constexpr uint32_t kMaxCodeBits = 512;
 
 /* A record keeps at least this share of its M0 slots when it gives some up so that more records
- * fit on a page (measured; see docs/performance.md, "Slots"). */
+ * fit on a page, or one into fewer pages, and a page at least this share of its links (measured; see
+ * docs/performance.md, "Slots"). */
 constexpr uint32_t kMinSlotsPercent = 80;
+constexpr uint32_t kMinLinksPercent = 95;
 
-/* A dense one keeps at least this share. */
+/* A dense one keeps at least this share of the slots. */
 constexpr uint32_t kMinDensePercent = 60;
+
+/* Whether records of layout `a` take fewer pages than those of `b`. */
+bool takes_less(const RecordLayout &a, const RecordLayout &b) {
+    return a.per_page * b.parts > b.per_page * a.parts;
+}
+
+bool keeps_enough(const RecordLayout &l, const RecordLayout &full) {
+    return l.slots * 100 >= full.slots * kMinSlotsPercent &&
+           l.slots * l.per_page * full.parts * 100 >=
+               full.slots * full.per_page * l.parts * kMinLinksPercent;
+}
 
 }  // namespace
 
@@ -55,16 +68,16 @@ IndexLayouts IndexLayouts::make(uint32_t dim, uint32_t slots, uint32_t bits, uin
 IndexLayouts IndexLayouts::choose(uint32_t dim, uint32_t m, bool metric_has_codes) {
     const uint32_t padded = padded_dim(dim);
     const uint32_t bits = metric_has_codes ? std::min(padded, kMaxCodeBits) : 0;
-    const uint32_t most = 2 * m;
-    RecordLayout usual = RecordLayout::make(padded, most, bits);
+    const RecordLayout full = RecordLayout::make(padded, 2 * m, bits);
+    RecordLayout usual = full;
     uint32_t dense_slots = 0;
-    for (uint32_t slots = most; slots * 100 >= most * kMinDensePercent && slots > 0; slots--) {
+    for (uint32_t slots = full.slots; slots * 100 >= full.slots * kMinDensePercent; slots--) {
         const RecordLayout tight = RecordLayout::make(padded, slots, bits);
-        if (tight.bytes > kPayloadBytes || tight.per_page <= usual.per_page)
+        if (!takes_less(tight, usual))
             continue;
-        if (slots * 100 >= most * kMinSlotsPercent) {
+        if (keeps_enough(tight, full)) {
             usual = tight;
-        } else if (metric_has_codes && tight.per_page <= kMaxDensePerPage) {
+        } else if (metric_has_codes && tight.per_page > 1 && tight.per_page <= kMaxDensePerPage) {
             dense_slots = slots;
             break;
         }

@@ -17,7 +17,7 @@ TEST(Layouts, OfUsualDimensions) {
          {Expected{64, 26, 15, 0}, Expected{128, 26, 10, 0}, Expected{256, 26, 6, 21},
           Expected{384, 28, 4, 21}, Expected{512, 29, 3, 20}, Expected{768, 26, 3, 0},
           Expected{1024, 32, 2, 22}, Expected{1536, 32, 2, 0}, Expected{2000, 27, 2, 0},
-          Expected{3072, 32, 1, 0}}) {
+          Expected{3072, 32, 1, 0}, Expected{6016, 29, 1, 0}}) {
         SCOPED_TRACE(e.dim);
         const IndexLayouts layouts = IndexLayouts::choose(e.dim, 16, true);
         EXPECT_EQ(layouts.usual.slots, e.slots);
@@ -26,6 +26,8 @@ TEST(Layouts, OfUsualDimensions) {
         EXPECT_EQ(layouts.dense.slots, e.dense_slots != 0 ? e.dense_slots : e.slots);
         EXPECT_EQ(layouts.dense.per_page, e.per_page + (e.dense_slots != 0));
     }
+    EXPECT_EQ(IndexLayouts::choose(6016, 16, true).usual.parts, 1u);
+    EXPECT_EQ(IndexLayouts::choose(128, 3, true).usual.slots, 6u) << "one of six for little";
     EXPECT_FALSE(IndexLayouts::choose(384, 16, false).has_dense()) << "without codes";
 }
 
@@ -40,6 +42,11 @@ TEST(Layouts, KeepTheirPromises) {
                 EXPECT_LE(layout.own_offset + padded_dim(dim), layout.id_offset);
             }
             EXPECT_GE(layouts.usual.slots * 100, 2 * m * 80);
+            const RecordLayout full =
+                RecordLayout::make(padded_dim(dim), 2 * m, layouts.usual.bits);
+            EXPECT_GE(layouts.usual.slots * layouts.usual.per_page * full.parts * 100,
+                      full.slots * full.per_page * layouts.usual.parts * 95);
+            EXPECT_GE(layouts.usual.per_page * full.parts, full.per_page * layouts.usual.parts);
             EXPECT_GE(layouts.dense.slots * 100, 2 * m * 60);
             EXPECT_GE(layouts.dense.per_page, layouts.usual.per_page);
             const IndexLayouts again =
