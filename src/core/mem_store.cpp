@@ -2,16 +2,34 @@
 #include "core/mem_store.h"
 
 #include <cstring>
+#include <new>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace hnsw::core {
 
+MemStore::~MemStore() {
+    static_assert(std::is_trivially_destructible_v<Page>);
+    for (std::atomic<Page *> &segment : segments_)
+        ::operator delete (segment.load(), std::align_val_t{alignof(Page)});
+}
+
 MemStore::Page &MemStore::page(BlockNo block) {
-    std::shared_lock lock(grow_);
-    if (block >= pages_.size())
+    if (block >= size())
         throw std::runtime_error("block " + std::to_string(block) + " does not exist");
-    return *pages_[block];
+    const uint32_t segment = segment_of(block);
+    return segments_[segment].load(std::memory_order_relaxed)[block - first_of(segment)];
+}
+
+/* With grow_ held. Others find it once size_ has been raised. */
+MemStore::Page &MemStore::add_page() {
+    const BlockNo block = size_.load(std::memory_order_relaxed);
+    const uint32_t segment = segment_of(block);
+    if (block == first_of(segment))
+        segments_[segment] = static_cast<Page *>(::operator new (
+            (size_t{kFirst} << segment) * sizeof(Page), std::align_val_t{alignof(Page)}));
+    return *new (segments_[segment].load() + (block - first_of(segment))) Page;
 }
 
 PageStore::Pin MemStore::pin(BlockNo block) {
@@ -25,10 +43,7 @@ void MemStore::unpin(const Pin &pin) {
     reinterpret_cast<Page *>(pin.handle)->latch.unlock_shared();
 }
 
-BlockNo MemStore::size() {
-    std::shared_lock lock(grow_);
-    return static_cast<BlockNo>(pages_.size());
-}
+BlockNo MemStore::size() { return size_.load(std::memory_order_acquire); }
 
 void MemStore::prefetch_cached(BlockNo block, uint32_t offset, uint32_t bytes) {
     if (block < size())
@@ -42,9 +57,11 @@ void MemStore::corrupt(BlockNo block, const char *what) {
 std::byte *MemStore::raw(BlockNo block) { return page(block).bytes; }
 
 void MemStore::grow(BlockNo blocks) {
-    std::unique_lock lock(grow_);
-    while (pages_.size() < blocks)
-        pages_.push_back(std::make_unique<Page>());
+    std::lock_guard lock(grow_);
+    while (size() < blocks) {
+        add_page();
+        size_.fetch_add(1, std::memory_order_release);
+    }
 }
 
 void MemStore::txn_latch(TxnPage &txn_page) {
@@ -55,13 +72,10 @@ void MemStore::txn_latch(TxnPage &txn_page) {
 }
 
 void MemStore::txn_extend(TxnPage &txn_page) {
-    auto fresh = std::make_unique<Page>();
-    Page &p = *fresh;
-    /* Nobody else knows the page: there is nothing to wait for, and no lock order to break. */
-    (void)p.latch.try_lock();
-    std::unique_lock lock(grow_);
-    pages_.push_back(std::move(fresh));
-    txn_page.block = static_cast<BlockNo>(pages_.size() - 1);
+    std::lock_guard lock(grow_);
+    Page &p = add_page();
+    p.latch.lock(); /* nobody else knows the page yet */
+    txn_page.block = size_.fetch_add(1, std::memory_order_release);
     txn_page.handle = reinterpret_cast<uintptr_t>(&p);
     txn_page.data = p.bytes;
 }

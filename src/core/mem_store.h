@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <deque>
+#include <bit>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <shared_mutex>
+#include <thread>
 
 #include "core/build_write.h"
 #include "core/store.h"
@@ -20,6 +20,9 @@ namespace hnsw::core {
 class MemStore final : public PageStore {
 public:
     MemStore() = default;
+    MemStore(const MemStore &) = delete;
+    MemStore &operator=(const MemStore &) = delete;
+    ~MemStore() override;
 
     Pin pin(BlockNo block) override;
     void unpin(const Pin &pin) override;
@@ -62,15 +65,52 @@ public:
     std::atomic<uint64_t> commits{0};
 
 private:
+    /* Held for moments: whoever has to wait spins. */
+    class Latch {
+    public:
+        void lock_shared() {
+            for (;;) {
+                uint32_t now = state_.load(std::memory_order_relaxed);
+                if ((now & kExclusive) == 0 &&
+                    state_.compare_exchange_weak(now, now + 1, std::memory_order_acquire))
+                    return;
+                if ((now & kExclusive) != 0)
+                    std::this_thread::yield();
+            }
+        }
+        void unlock_shared() { state_.fetch_sub(1, std::memory_order_release); }
+        void lock() {
+            while ((state_.fetch_or(kExclusive, std::memory_order_acquire) & kExclusive) != 0)
+                std::this_thread::yield();
+            while (state_.load(std::memory_order_acquire) != kExclusive)
+                std::this_thread::yield();
+        }
+        void unlock() { state_.fetch_and(~kExclusive, std::memory_order_release); }
+
+    private:
+        static constexpr uint32_t kExclusive = 0x80000000u; /* held, or waited for; else: readers */
+        std::atomic<uint32_t> state_ = 0;
+    };
     struct Page {
         alignas(64) std::byte bytes[kPageSize] = {};
-        std::shared_mutex latch;
+        Latch latch;
     };
+    /* Pages never move, and finding one takes no lock: segment s has room for kFirst << s pages, of which
+     * as many exist as size_ says. */
+    static constexpr uint32_t kFirst = 64;
+    static constexpr uint32_t kSegments = 27;
 
+    static uint32_t segment_of(BlockNo block) {
+        return static_cast<uint32_t>(std::bit_width(uint64_t{block} / kFirst + 1)) - 1;
+    }
+    /* Of pages in the segments before. */
+    static BlockNo first_of(uint32_t segment) { return kFirst * ((BlockNo{1} << segment) - 1); }
     Page &page(BlockNo block);
+    Page &add_page();
 
-    std::shared_mutex grow_;
-    std::deque<std::unique_ptr<Page>> pages_;
+    std::mutex grow_; /* held to add pages */
+    std::atomic<BlockNo> size_ = 0;
+    std::atomic<Page *> segments_[kSegments] = {};
 };
 
 /* Where a build's pages go, by any number of threads. */
