@@ -18,6 +18,9 @@ constexpr uint32_t kNeighbours = 10;
 constexpr uint32_t kEf = 40;       /* the width compared: the default of hnsw.ef_search */
 constexpr uint32_t kTruthEf = 200; /* what stands in for the true neighbours */
 constexpr float kFactors[] = {1, 1.1f, 1.2f, 1.35f, 1.5f, 1.75f, 2};
+/* Graphs of the same rows differ by more than so many hits: asking for as many made beams a step wider than
+ * need be. */
+constexpr double kTolerance = 0.005;
 
 /* A search that goes astray is rare: more samples, but of few nodes not so many that a build notices. */
 constexpr uint32_t kDescentSample = 256;
@@ -237,7 +240,7 @@ float measure_beam(const Arena &arena, SampleSearch *search, uint16_t descent_wi
         }
         return count;
     };
-    const uint32_t enough = found(By::kDistance, kEf);
+    const double enough = (1 - kTolerance) * found(By::kDistance, kEf);
     /* Wider beams find more: the smallest factor by bisection. */
     const float *first = std::begin(kFactors);
     const float *last = std::end(kFactors) - 1;
