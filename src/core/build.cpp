@@ -15,7 +15,7 @@ namespace {
 
 /* Of the nodes a search evaluated, so many evenly strided ones join its candidates: long links
  * that a beam of near nodes would never offer. */
-constexpr uint32_t kFar = 128;
+constexpr uint32_t kFar = 64;
 
 /* From this dimension on a search is wider than ef_construction asks, which 8-bit distances pay for, and takes
  * more candidates than it expands: to expand them too costs far more than to choose among them and finds
@@ -219,8 +219,9 @@ uint32_t BuildWorker::keep_seen(float bound) {
     const ArenaId *node = fresh_.data();
     uint32_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-        seen[i] = {distance[i], node[i]};
-        near[kept] = seen[i];
+        const Candidate c = {distance[i], node[i]};
+        seen[i] = c;
+        near[kept] = c;
         kept += distance[i] < bound ? 1 : 0;
     }
     return kept;

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cfloat>
+#include <cstring>
 
 #include "core/neighbours.h"
 #include "core/prefetch.h"
 #include "core/round_up.h"
+#include "simd/isa.h"
 
 namespace hnsw::core {
 
@@ -22,6 +24,20 @@ constexpr float kMaxScale = 1e14f;
 constexpr uint32_t kRows = 4;
 constexpr uint32_t padded_rows(uint32_t n) { return round_up(n, kRows); }
 
+/* The least of n > 0 floats. Without branches, of which many would be wrong, and four at a time. */
+float least_of(const float *values, uint32_t n) {
+    float least[kRows] = {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX};
+    uint32_t i = 0;
+    for (; i + kRows <= n; i += kRows)
+        for (uint32_t j = 0; j < kRows; j++)
+            least[j] = values[i + j] < least[j] ? values[i + j] : least[j];
+    for (; i < n; i++)
+        least[0] = values[i] < least[0] ? values[i] : least[0];
+    const float low = least[1] < least[0] ? least[1] : least[0];
+    const float high = least[3] < least[2] ? least[3] : least[2];
+    return high < low ? high : low;
+}
+
 /* Coordinates that candidates are compared with each other by: rotated vectors differ in any part of them by
  * nearly that part of the whole. As many as a code has bits at most (record.cpp). */
 constexpr uint32_t kBetweenDim = 512;
@@ -33,6 +49,7 @@ ArenaMetric::ArenaMetric(const Arena &arena, const Space &space)
       kernels_(space.kernels()),
       dim_(space.padded()),
       metric_(space.metric()),
+      ahead_(simd::prefetches_rows() ? 1 : dim_),
       between_dim_(metric_ == Metric::kL1 ? dim_ : std::min(dim_, kBetweenDim)),
       between_factor_(static_cast<float>(dim_) / static_cast<float>(between_dim_)) {}
 
@@ -58,7 +75,7 @@ void ArenaMetric::many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, f
         const uint32_t batch = std::min(n - begin, kBatch);
         for (uint32_t i = 0; i < batch; i++) {
             rows[i] = arena_.vector(nodes[begin + i]);
-            prefetch_lines(rows[i], dim_);
+            prefetch_lines(rows[i], ahead_);
         }
         if (metric_ == Metric::kL1) {
             for (uint32_t i = 0; i < batch; i++)
@@ -105,13 +122,17 @@ void ArenaMetric::between(const Vectors &from, uint32_t at, const Vectors &to, u
     for (uint32_t begin = 0; begin < n; begin += kBatch) {
         const uint32_t batch = std::min(n - begin, kBatch);
         kernels_.i8_dot_many(from.row[at], &to.row[first + begin], batch, between_dim_, dots);
-        const float *scales = &to.scale[first + begin];
-        const float *squares = &to.square[first + begin];
-        for (uint32_t i = 0; i < batch; i++)
-            out[begin + i] =
-                between_factor_ *
-                std::max(square + squares[i] - twice * scales[i] * static_cast<float>(dots[i]),
-                         0.0f);
+        for (uint32_t i = 0; i < batch; i += kRows) {
+            const float *scales = &to.scale[first + begin + i];
+            const float *squares = &to.square[first + begin + i];
+            float distances[kRows]; /* of its own: vector code cannot be sure of `out` */
+            for (uint32_t j = 0; j < kRows; j++) {
+                const float distance =
+                    square + squares[j] - twice * scales[j] * static_cast<float>(dots[i + j]);
+                distances[j] = between_factor_ * (distance > 0 ? distance : 0);
+            }
+            std::memcpy(&out[begin + i], distances, sizeof(distances));
+        }
     }
 }
 
@@ -143,7 +164,7 @@ bool LinkChooser::passes(uint32_t at, float distance, float tolerance) {
         const uint32_t n = std::min(kRows, chosen - state->seen);
         metric_.between(pool_, at, taken_, state->seen, n, distances);
         state->seen += n;
-        const float least = *std::min_element(distances, distances + n);
+        const float least = least_of(distances, n);
         /* Two nodes of one SQ8 vector at distance 0 occlude each other. */
         const float ratio = distance > 0 ? least / distance : (least > 0 ? FLT_MAX : 1.0f);
         state->ratio = std::min(state->ratio, ratio);
@@ -186,9 +207,7 @@ std::span<const ArenaId> LinkChooser::thin(const Anchor &anchor, std::span<const
     for (const Candidate &c : list) {
         const auto nearer = static_cast<uint32_t>(chosen_.size());
         metric_.between(pool_, nearer, pool_, 0, nearer, distances_.data());
-        const float least =
-            nearer == 0 ? FLT_MAX
-                        : *std::min_element(distances_.begin(), distances_.begin() + nearer);
+        const float least = nearer == 0 ? FLT_MAX : least_of(distances_.data(), nearer);
         /* Whatever is farther from the others than from the node is equally good. */
         const float freedom = c.distance > 0 ? std::min(least / c.distance, 1.0f) : 1.0f;
         spare_.push_back({-freedom, nearer});

@@ -72,6 +72,7 @@ private:
     const simd::CodeKernels &kernels_;
     uint32_t dim_;
     Metric metric_;
+    uint32_t ahead_;       /* bytes of a row that are asked for before it is read */
     uint32_t between_dim_; /* coordinates that between() looks at */
     float between_factor_; /* a distance by them times this is one by all, nearly */
 };

@@ -20,6 +20,7 @@ struct Available {
     bool avx512 = false;
     bool avx512vnni = false;
     bool neon = false;
+    bool prefetches_rows = false;
 };
 
 #if defined(__x86_64__)
@@ -44,6 +45,8 @@ Available detect() {
 
     Available have;
     uint32_t a, b, c, d;
+    have.prefetches_rows = __get_cpuid(0, &a, &b, &c, &d) != 0 && b == signature_INTEL_ebx &&
+                           c == signature_INTEL_ecx && d == signature_INTEL_edx;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !has_all(c, kFma | kPopcnt | kOsxsave | kAvx | kF16c)) {
         return have;
     }
@@ -115,6 +118,8 @@ Isa best_isa() {
     static const Isa best = choose();
     return best;
 }
+
+bool prefetches_rows() { return available().prefetches_rows; }
 
 const char *isa_name(Isa isa) {
     switch (isa) {

@@ -31,6 +31,11 @@ bool isa_available(Isa isa);
  */
 Isa best_isa();
 
+/* Whether this processor's own prefetching brings the rest of a row of some hundred bytes, once its first line is
+ * asked for, faster than asking for every line: Intel's, of which ten or so requests wait at a time
+ * (docs/performance.md, "Prefetches"). */
+bool prefetches_rows();
+
 /* "scalar", "avx2", "avx512", "avx512vnni" or "neon"; a static string. */
 const char *isa_name(Isa isa);
 
