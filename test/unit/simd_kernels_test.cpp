@@ -179,6 +179,15 @@ INSTANTIATE_TEST_SUITE_P(AllIsas, SimdKernels, testing::ValuesIn(hnsw::simd::kAl
                              return std::string(hnsw::simd::isa_name(info.param));
                          });
 
+TEST(SimdDispatch, IntelsProcessorsPrefetchRows) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    EXPECT_EQ(hnsw::simd::prefetches_rows(), __builtin_cpu_is("intel") != 0);
+#else
+    EXPECT_FALSE(hnsw::simd::prefetches_rows());
+#endif
+}
+
 TEST(SimdDispatch, BestIsaIsAvailableAndHonoursTheEnvironment) {
     Isa best = hnsw::simd::best_isa();
     EXPECT_TRUE(hnsw::simd::isa_available(best));
