@@ -219,6 +219,7 @@ uint32_t BuildWorker::keep_seen(float bound) {
     const ArenaId *node = fresh_.data();
     uint32_t kept = 0;
     for (size_t i = 0; i < n; i++) {
+        /* Not near[kept] = seen[i], which would read back what two stores are still under way to. */
         const Candidate c = {distance[i], node[i]};
         seen[i] = c;
         near[kept] = c;

@@ -24,7 +24,8 @@ constexpr float kMaxScale = 1e14f;
 constexpr uint32_t kRows = 4;
 constexpr uint32_t padded_rows(uint32_t n) { return round_up(n, kRows); }
 
-/* The least of n > 0 floats. Without branches, of which many would be wrong, and four at a time. */
+/* The least of n floats, FLT_MAX of none. Without branches, of which many would be wrong, and four at a time:
+ * with std::min(), which takes references, gcc 12 makes a build 6 % longer. */
 float least_of(const float *values, uint32_t n) {
     float least[kRows] = {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX};
     uint32_t i = 0;
@@ -207,7 +208,7 @@ std::span<const ArenaId> LinkChooser::thin(const Anchor &anchor, std::span<const
     for (const Candidate &c : list) {
         const auto nearer = static_cast<uint32_t>(chosen_.size());
         metric_.between(pool_, nearer, pool_, 0, nearer, distances_.data());
-        const float least = nearer == 0 ? FLT_MAX : least_of(distances_.data(), nearer);
+        const float least = least_of(distances_.data(), nearer);
         /* Whatever is farther from the others than from the node is equally good. */
         const float freedom = c.distance > 0 ? std::min(least / c.distance, 1.0f) : 1.0f;
         spare_.push_back({-freedom, nearer});
