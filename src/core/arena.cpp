@@ -38,6 +38,10 @@ uint32_t attribute_bytes(const ArenaShape &shape) {
                : static_cast<uint32_t>(round_up(8 + size_t{8} * shape.attributes, kLine));
 }
 
+constexpr uint32_t norms_bytes(const ArenaShape &shape) {
+    return shape.norms ? sizeof(ArenaNorms) : 0;
+}
+
 constexpr uint64_t kNoEntry = UINT64_MAX;
 
 /* A walk touches hundreds of nodes all over the arena: with pages of 4 kB most of them miss the
@@ -74,6 +78,10 @@ uint32_t Arena::node_bytes(const ArenaShape &shape) {
                                  base_capacity(shape) * sizeof(ArenaId) + attribute_bytes(shape));
 }
 
+uint32_t Arena::aside_bytes(const ArenaShape &shape) {
+    return static_cast<uint32_t>(sizeof(uint32_t) + sizeof(ArenaScalars)) + norms_bytes(shape);
+}
+
 size_t Arena::min_bytes(const ArenaShape &shape) {
     return round_up(sizeof(Head), kLine) + 64 * kLine + 64 * size_t{node_bytes(shape)};
 }
@@ -85,13 +93,14 @@ void Arena::format(void *memory, size_t bytes, const ArenaShape &shape) {
     head->shape = shape;
     head->bytes = bytes;
     head->buckets_offset = round_up(sizeof(Head), kLine);
-    const size_t per_node = node_bytes(shape) + sizeof(uint32_t) + sizeof(ArenaScalars);
+    const size_t per_node = node_bytes(shape) + aside_bytes(shape);
     const size_t most = std::min<size_t>((bytes - head->buckets_offset) / per_node, 0x7FFFFFF0u);
     const uint32_t buckets = std::bit_floor(static_cast<uint32_t>(most));
     head->bucket_mask = buckets - 1;
     head->scalars_offset =
         round_up(head->buckets_offset + size_t{buckets} * sizeof(uint32_t), kLine);
-    head->nodes_offset = round_up(head->scalars_offset + most * sizeof(ArenaScalars), kLine);
+    head->norms_offset = head->scalars_offset + most * sizeof(ArenaScalars);
+    head->nodes_offset = round_up(head->norms_offset + most * norms_bytes(shape), kLine);
     head->max_nodes =
         static_cast<uint32_t>(std::min(most, (bytes - head->nodes_offset) / node_bytes(shape)));
     head->entry.store(kNoEntry, std::memory_order_relaxed);
@@ -104,6 +113,7 @@ Arena::Arena(void *memory) : base_(static_cast<std::byte *>(memory)) {
     const Head &h = head();
     nodes_ = base_ + h.nodes_offset;
     scalars_ = reinterpret_cast<ArenaScalars *>(base_ + h.scalars_offset);
+    norms_ = reinterpret_cast<ArenaNorms *>(base_ + h.norms_offset);
     node_bytes_ = node_bytes(h.shape);
     ids_offset_ = static_cast<uint32_t>(sizeof(ArenaNode) + round_up(h.shape.dim, kLine));
     base_capacity_ = base_capacity(h.shape);

@@ -37,6 +37,7 @@ struct ArenaShape {
     uint32_t base_slots = 0;  /* links a layer-0 record will have room for */
     uint32_t upper_slots = 0; /* the same above */
     uint32_t attributes = 0;  /* of every row of a node */
+    bool norms = false;       /* whether nodes have ArenaNorms */
 };
 
 /* A list of links: `count` of the ids are in use. */
@@ -50,7 +51,13 @@ struct LinkList {
  * processor's cache, and a distance reads no line of the node but its vector's. */
 struct ArenaScalars {
     float scale;
-    float self; /* squared norm of the vector before it is scaled */
+    float norm; /* squared norm of the vector before it is scaled, as far as a search looks */
+};
+
+/* The same norm of other parts of the vector (Part in build_choose.h), if those are not all of it. */
+struct ArenaNorms {
+    float all;
+    float links;
 };
 
 struct alignas(64) ArenaNode {
@@ -99,8 +106,10 @@ static_assert(sizeof(RowPiece) == 4 && RowPiece::bytes(0) == 64);
 
 class Arena {
 public:
-    /* Bytes of a node without its upper layers. */
+    /* Bytes of a node in the row of nodes, without its upper layers. */
     static uint32_t node_bytes(const ArenaShape &shape);
+    /* What every node takes besides, in arrays of their own. */
+    static uint32_t aside_bytes(const ArenaShape &shape);
     /* The fewest bytes format() accepts. */
     static size_t min_bytes(const ArenaShape &shape);
     /* Makes `memory` (64-byte aligned) an empty arena. At least min_bytes(). */
@@ -127,6 +136,8 @@ public:
         return reinterpret_cast<int8_t *>(nodes_ + size_t{id} * node_bytes_ + sizeof(ArenaNode));
     }
     ArenaScalars &scalars(ArenaId id) const { return scalars_[id]; }
+    /* Only with shape().norms. */
+    ArenaNorms &norms(ArenaId id) const { return norms_[id]; }
     Sq8 sq8(ArenaId id) const {
         const ArenaNode &n = node(id);
         return {vector(id), scalars(id).scale, n.norm, n.error, 0};
@@ -212,6 +223,7 @@ private:
         size_t bytes;
         size_t buckets_offset;
         size_t scalars_offset;
+        size_t norms_offset;
         size_t nodes_offset;
         std::atomic<bool> full;
         std::atomic<uint64_t> cursor; /* nodes, and in the upper half units from the back */
@@ -232,6 +244,7 @@ private:
     std::byte *base_;
     std::byte *nodes_;
     ArenaScalars *scalars_;
+    ArenaNorms *norms_;
     uint32_t node_bytes_;
     uint32_t ids_offset_;
     uint32_t attributes_offset_;

@@ -42,7 +42,9 @@ IndexLayouts layouts_of(const CreateOptions &options) {
 
 ArenaShape arena_shape(const CreateOptions &options) {
     IndexLayouts layouts = layouts_of(options);
-    return {padded_dim(options.dim), layouts.usual.slots, layouts.usual.slots, options.attributes};
+    const uint32_t dim = padded_dim(options.dim);
+    return {dim, layouts.usual.slots, layouts.usual.slots, options.attributes,
+            part_dim(Part::kLinks, options.metric, dim) < dim};
 }
 
 size_t arena_bytes_within(const CreateOptions &options, size_t budget, uint32_t workers) {
@@ -64,7 +66,7 @@ size_t arena_bytes_per_row(const CreateOptions &options) {
     const ArenaShape shape = arena_shape(options);
     /* A node has 1 / (4m - 1) upper layers on average. */
     const size_t upper = (shape.upper_slots + 8) * sizeof(ArenaId) / (4 * options.m - 1) + 1;
-    return Arena::node_bytes(shape) + sizeof(uint32_t) + sizeof(ArenaScalars) + upper;
+    return Arena::node_bytes(shape) + Arena::aside_bytes(shape) + upper;
 }
 
 BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &options, Poll poll,
@@ -113,8 +115,8 @@ BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attri
             return Added::kFull;
         ArenaNode &n = arena_.node(id);
         Sq8 v = space_.encode(query_, 0, arena_.vector(id));
-        arena_.scalars(id) = {
-            v.scale, static_cast<float>(space_.kernels().i8_dot(v.x, v.x, space_.padded()))};
+        arena_.scalars(id).scale = v.scale;
+        metric_.keep_norms(id);
         n.norm = v.norm;
         n.error = v.error;
         n.tid = StoredTid::from(tid);
@@ -168,7 +170,7 @@ void BuildWorker::find_candidates(const Anchor &anchor, ArenaId self, uint32_t l
 /* Where a walk at `layer` towards the anchor begins: starts_. */
 void BuildWorker::descend(const Anchor &anchor, ArenaId self, const Arena::Entry &entry,
                           uint32_t to_layer) {
-    starts_.assign(1, {metric_.one(anchor, entry.node), entry.node});
+    starts_.assign(1, {metric_.one(Part::kSearch, anchor, entry.node), entry.node});
     for (uint32_t layer = entry.level; layer > to_layer; layer--) {
         search(anchor, self, layer, kDescentWidth);
         starts_.assign(beam_.begin(), beam_.end());
@@ -204,7 +206,7 @@ void BuildWorker::expand(const Anchor &anchor, ArenaId id, uint32_t layer) {
         n += visit(to) ? 1 : 0;
     }
     fresh_.resize(n);
-    metric_.many(anchor, fresh_.data(), n, distances_.data());
+    metric_.many(Part::kSearch, anchor, fresh_.data(), n, distances_.data());
 }
 
 /* Adds what expand() has evaluated to seen_, and sets near_ to what is nearer than `bound`: returns how
@@ -322,7 +324,8 @@ void BuildWorker::prune(ArenaId id, uint32_t layer, ArenaId extra, uint32_t want
         fresh_.push_back(list.ids[i].load(std::memory_order_relaxed));
     if (extra != kNoArenaNode)
         fresh_.push_back(extra);
-    metric_.many(anchor, fresh_.data(), static_cast<uint32_t>(fresh_.size()), distances_.data());
+    metric_.many(Part::kAll, anchor, fresh_.data(), static_cast<uint32_t>(fresh_.size()),
+                 distances_.data());
     list_.clear();
     for (size_t i = 0; i < fresh_.size(); i++)
         list_.push_back({distances_[i], fresh_[i]});

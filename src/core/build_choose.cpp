@@ -39,73 +39,94 @@ float least_of(const float *values, uint32_t n) {
     return high < low ? high : low;
 }
 
-/* Coordinates that candidates are compared with each other by: rotated vectors differ in any part of them by
- * nearly that part of the whole. As many as a code has bits at most (record.cpp). */
-constexpr uint32_t kBetweenDim = 512;
+constexpr uint32_t kFewestForSearch = 1024;
+/* As many as a code has bits at most (record.cpp). */
+constexpr uint32_t kMostForLinks = 512;
 
 }  // namespace
+
+uint32_t part_dim(Part part, Metric metric, uint32_t dim) {
+    if (part == Part::kAll || metric == Metric::kL1) /* which is not rotated */
+        return dim;
+    if (part == Part::kLinks)
+        return std::min(dim, kMostForLinks);
+    return std::min(dim, std::max(kFewestForSearch, padded_dim(dim * 2 / 3)));
+}
 
 ArenaMetric::ArenaMetric(const Arena &arena, const Space &space)
     : arena_(arena),
       kernels_(space.kernels()),
-      dim_(space.padded()),
       metric_(space.metric()),
-      ahead_(simd::prefetches_rows() ? 1 : dim_),
-      between_dim_(metric_ == Metric::kL1 ? dim_ : std::min(dim_, kBetweenDim)),
-      between_factor_(static_cast<float>(dim_) / static_cast<float>(between_dim_)) {}
+      dims_{part_dim(Part::kAll, metric_, space.padded()),
+            part_dim(Part::kSearch, metric_, space.padded()),
+            part_dim(Part::kLinks, metric_, space.padded())},
+      ahead_(simd::prefetches_rows() ? 1 : space.padded()) {}
+
+void ArenaMetric::keep_norms(ArenaId id) const {
+    const int8_t *x = arena_.vector(id);
+    const auto of = [&](Part part) { return static_cast<float>(kernels_.i8_dot(x, x, dim(part))); };
+    arena_.scalars(id).norm = of(Part::kSearch);
+    if (arena_.shape().norms)
+        arena_.norms(id) = {of(Part::kAll), of(Part::kLinks)};
+}
 
 Anchor ArenaMetric::anchor(ArenaId id) const {
-    const ArenaScalars &s = arena_.scalars(id);
-    return {arena_.vector(id), s.self, 1 / s.scale};
+    return {arena_.vector(id), id, 1 / arena_.scalars(id).scale};
 }
 
-float ArenaMetric::scale_of(const Anchor &anchor, const ArenaScalars &node) const {
-    return std::min(node.scale * anchor.inverse, kMaxScale);
+float ArenaMetric::relative_scale(const Anchor &anchor, ArenaId id) const {
+    return std::min(arena_.scalars(id).scale * anchor.inverse, kMaxScale);
 }
 
-float ArenaMetric::one(const Anchor &anchor, ArenaId id) const {
+float ArenaMetric::one(Part part, const Anchor &anchor, ArenaId id) const {
     float distance;
-    many(anchor, &id, 1, &distance);
+    many(part, anchor, &id, 1, &distance);
     return distance;
 }
 
-void ArenaMetric::many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, float *out) const {
+void ArenaMetric::many(Part part, const Anchor &anchor, const ArenaId *nodes, uint32_t n,
+                       float *out) const {
     const int8_t *rows[kBatch];
     int32_t dots[kBatch];
+    const float anchor_norm = norm(part, anchor.id);
+    const float factor = whole(part);
+    const uint32_t ahead = std::min(ahead_, dim(part));
     for (uint32_t begin = 0; begin < n; begin += kBatch) {
         const uint32_t batch = std::min(n - begin, kBatch);
         for (uint32_t i = 0; i < batch; i++) {
             rows[i] = arena_.vector(nodes[begin + i]);
-            prefetch_lines(rows[i], ahead_);
+            prefetch_lines(rows[i], ahead);
         }
         if (metric_ == Metric::kL1) {
             for (uint32_t i = 0; i < batch; i++)
                 out[begin + i] = kernels_.i8_l1(
-                    anchor.x, 1, rows[i], scale_of(anchor, arena_.scalars(nodes[begin + i])), dim_);
+                    anchor.x, 1, rows[i], relative_scale(anchor, nodes[begin + i]), dim(part));
             continue;
         }
         for (uint32_t i = batch; i < padded_rows(batch); i++)
             rows[i] = rows[0];
-        kernels_.i8_dot_many(anchor.x, rows, padded_rows(batch), dim_, dots);
-        for (uint32_t i = 0; i < batch; i++) {
-            const ArenaScalars &s = arena_.scalars(nodes[begin + i]);
-            const float t = scale_of(anchor, s);
-            const float dot = static_cast<float>(dots[i]);
-            const float distance = anchor.self + t * (t * s.self - 2 * dot);
-            out[begin + i] = distance > 0 ? distance : 0;
-        }
+        kernels_.i8_dot_many(anchor.x, rows, padded_rows(batch), dim(part), dots);
+        const auto combine = [&](auto &&norm_of) {
+            for (uint32_t i = 0; i < batch; i++) {
+                const ArenaId node = nodes[begin + i];
+                const float t = relative_scale(anchor, node);
+                const float dot = static_cast<float>(dots[i]);
+                const float distance = anchor_norm + t * (t * norm_of(node) - 2 * dot);
+                out[begin + i] = factor * (distance > 0 ? distance : 0);
+            }
+        };
+        if (part == Part::kSearch)
+            combine([&](ArenaId node) { return arena_.scalars(node).norm; });
+        else
+            combine([&](ArenaId node) { return norm(part, node); });
     }
 }
 
 void ArenaMetric::set(const Anchor &anchor, ArenaId id, Vectors *vectors, uint32_t at) const {
-    const ArenaScalars &s = arena_.scalars(id);
-    const float t = scale_of(anchor, s);
+    const float t = relative_scale(anchor, id);
     vectors->row[at] = arena_.vector(id);
     vectors->scale[at] = t;
-    const int8_t *x = vectors->row[at];
-    const float self =
-        between_dim_ == dim_ ? s.self : static_cast<float>(kernels_.i8_dot(x, x, between_dim_));
-    vectors->square[at] = t * t * self;
+    vectors->square[at] = t * t * norm(Part::kLinks, id);
 }
 
 void ArenaMetric::between(const Vectors &from, uint32_t at, const Vectors &to, uint32_t first,
@@ -113,16 +134,17 @@ void ArenaMetric::between(const Vectors &from, uint32_t at, const Vectors &to, u
     if (metric_ == Metric::kL1) {
         for (uint32_t i = 0; i < n; i++)
             out[i] = kernels_.i8_l1(from.row[at], from.scale[at], to.row[first + i],
-                                    to.scale[first + i], dim_);
+                                    to.scale[first + i], dim(Part::kLinks));
         return;
     }
     n = padded_rows(n);
     int32_t dots[kBatch];
     const float square = from.square[at];
     const float twice = 2 * from.scale[at];
+    const float factor = whole(Part::kLinks);
     for (uint32_t begin = 0; begin < n; begin += kBatch) {
         const uint32_t batch = std::min(n - begin, kBatch);
-        kernels_.i8_dot_many(from.row[at], &to.row[first + begin], batch, between_dim_, dots);
+        kernels_.i8_dot_many(from.row[at], &to.row[first + begin], batch, dim(Part::kLinks), dots);
         for (uint32_t i = 0; i < batch; i += kRows) {
             const float *scales = &to.scale[first + begin + i];
             const float *squares = &to.square[first + begin + i];
@@ -130,7 +152,7 @@ void ArenaMetric::between(const Vectors &from, uint32_t at, const Vectors &to, u
             for (uint32_t j = 0; j < kRows; j++) {
                 const float distance =
                     square + squares[j] - twice * scales[j] * static_cast<float>(dots[i + j]);
-                distances[j] = between_factor_ * (distance > 0 ? distance : 0);
+                distances[j] = factor * (distance > 0 ? distance : 0);
             }
             std::memcpy(&out[begin + i], distances, sizeof(distances));
         }

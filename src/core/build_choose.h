@@ -20,10 +20,21 @@ struct Candidate {
     }
 };
 
+/* Which coordinates of its vectors a distance is computed from. Of rotated vectors any part tells nearly what
+ * all do, and a build waits most of its time for vectors; docs/performance.md has what fewer would cost. */
+enum class Part {
+    kAll,
+    kSearch, /* the first 1,024 or two thirds: a build's candidates */
+    kLinks,  /* the first 512: candidates among each other */
+};
+
+/* How many of `dim` coordinates those are, both padded. */
+uint32_t part_dim(Part part, Metric metric, uint32_t dim);
+
 /* A node that others are compared with; distances are in units of its own scale. */
 struct Anchor {
     const int8_t *x = nullptr;
-    float self = 0;    /* <x, x> */
+    ArenaId id = kNoArenaNode;
     float inverse = 0; /* one over its scale */
 };
 
@@ -40,7 +51,7 @@ struct Vectors {
 
     std::pmr::vector<const int8_t *> row;
     std::pmr::vector<float> scale;  /* relative to the anchor's */
-    std::pmr::vector<float> square; /* of the Euclidean norm, as far as between() looks */
+    std::pmr::vector<float> square; /* of the Euclidean norm of Part::kLinks */
 };
 
 /* Distances between an arena's nodes, from their SQ8 vectors alone.  Inner product too builds its
@@ -52,29 +63,39 @@ public:
     ArenaMetric(const Arena &arena, const Space &space);
 
     Metric metric() const { return metric_; }
+    /* Sets the norms of a node from its vector. */
+    void keep_norms(ArenaId id) const;
+
     Anchor anchor(ArenaId id) const;
-    float one(const Anchor &anchor, ArenaId id) const;
-    /* out[i] = distance of nodes[i]. */
-    void many(const Anchor &anchor, const ArenaId *nodes, uint32_t n, float *out) const;
+    float one(Part part, const Anchor &anchor, ArenaId id) const;
+    /* out[i] = distance of nodes[i], of all coordinates as estimated from that part of them. */
+    void many(Part part, const Anchor &anchor, const ArenaId *nodes, uint32_t n, float *out) const;
 
     /* Sets vector `at` to the node's. */
     void set(const Anchor &anchor, ArenaId id, Vectors *vectors, uint32_t at) const;
-    /* Distances from vector `at` to `n` of `to` from `first` on, of many dimensions estimated from the
-     * first ones. Rounds n up to a multiple of four: the rows beyond must be some node's, and `out` have
-     * room. */
+    /* Distances from vector `at` to `n` of `to` from `first` on, estimated from Part::kLinks. Rounds n up to
+     * a multiple of four: the rows beyond must be some node's, and `out` have room. */
     void between(const Vectors &from, uint32_t at, const Vectors &to, uint32_t first, uint32_t n,
                  float *out) const;
 
 private:
-    float scale_of(const Anchor &anchor, const ArenaScalars &node) const;
+    uint32_t dim(Part part) const { return dims_[static_cast<size_t>(part)]; }
+    /* A distance by that part times this is one by all, nearly. */
+    float whole(Part part) const {
+        return static_cast<float>(dim(Part::kAll)) / static_cast<float>(dim(part));
+    }
+    float norm(Part part, ArenaId id) const {
+        if (dim(part) == dim(Part::kSearch))
+            return arena_.scalars(id).norm;
+        return part == Part::kAll ? arena_.norms(id).all : arena_.norms(id).links;
+    }
+    float relative_scale(const Anchor &anchor, ArenaId id) const;
 
     const Arena &arena_;
     const simd::CodeKernels &kernels_;
-    uint32_t dim_;
     Metric metric_;
-    uint32_t ahead_;       /* bytes of a row that are asked for before it is read */
-    uint32_t between_dim_; /* coordinates that between() looks at */
-    float between_factor_; /* a distance by them times this is one by all, nearly */
+    uint32_t dims_[3]; /* coordinates of each Part */
+    uint32_t ahead_;   /* bytes of a row, at most, that are asked for before it is read */
 };
 
 class LinkChooser {

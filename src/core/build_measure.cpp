@@ -113,7 +113,7 @@ private:
     }
 
     /* As estimates are, in the query's units. */
-    float distance(ArenaId id) const { return metric_.one(anchor_, id) * unit_; }
+    float distance(ArenaId id) const { return metric_.one(Part::kAll, anchor_, id) * unit_; }
 
     void expand(const Beam::Entry &at, uint32_t layer, By by) {
         const float own = by == By::kEstimate ? distance(at.id) : at.distance;
@@ -142,7 +142,7 @@ private:
     /* The same, exact. new_only: of those alone that are met for the first time. */
     void compute_links(ArenaId id, uint32_t layer, bool new_only) {
         take_links(id, layer, [&](ArenaId to) { return !new_only || first_time(to); });
-        metric_.many(anchor_, links_.data(), static_cast<uint32_t>(links_.size()),
+        metric_.many(Part::kAll, anchor_, links_.data(), static_cast<uint32_t>(links_.size()),
                      distances_.data());
         for (size_t i = 0; i < links_.size(); i++)
             distances_[i] *= unit_;
