@@ -60,7 +60,7 @@ ArenaMetric::ArenaMetric(const Arena &arena, const Space &space)
       dims_{part_dim(Part::kAll, metric_, space.padded()),
             part_dim(Part::kSearch, metric_, space.padded()),
             part_dim(Part::kLinks, metric_, space.padded())},
-      ahead_(simd::prefetches_rows() ? 1 : space.padded()) {}
+      asks_first_line_(simd::prefetches_rows()) {}
 
 void ArenaMetric::keep_norms(ArenaId id) const {
     const int8_t *x = arena_.vector(id);
@@ -90,12 +90,15 @@ void ArenaMetric::many(Part part, const Anchor &anchor, const ArenaId *nodes, ui
     int32_t dots[kBatch];
     const float anchor_norm = norm(part, anchor.id);
     const float factor = whole(part);
-    const uint32_t ahead = std::min(ahead_, dim(part));
     for (uint32_t begin = 0; begin < n; begin += kBatch) {
         const uint32_t batch = std::min(n - begin, kBatch);
         for (uint32_t i = 0; i < batch; i++) {
             rows[i] = arena_.vector(nodes[begin + i]);
-            prefetch_lines(rows[i], ahead);
+            __builtin_prefetch(&arena_.scalars(nodes[begin + i]));
+            if (asks_first_line_)
+                __builtin_prefetch(rows[i]);
+            else
+                prefetch_lines(rows[i], dim(part));
         }
         if (metric_ == Metric::kL1) {
             for (uint32_t i = 0; i < batch; i++)

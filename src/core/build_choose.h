@@ -94,8 +94,8 @@ private:
     const Arena &arena_;
     const simd::CodeKernels &kernels_;
     Metric metric_;
-    uint32_t dims_[3]; /* coordinates of each Part */
-    uint32_t ahead_;   /* bytes of a row, at most, that are asked for before it is read */
+    uint32_t dims_[3];     /* coordinates of each Part */
+    bool asks_first_line_; /* of a row, before it is read; the processor asks for the others */
 };
 
 class LinkChooser {
