@@ -70,9 +70,7 @@ void ArenaMetric::keep_norms(ArenaId id) const {
         arena_.norms(id) = {of(Part::kAll), of(Part::kLinks)};
 }
 
-Anchor ArenaMetric::anchor(ArenaId id) const {
-    return {arena_.vector(id), id, 1 / arena_.scalars(id).scale};
-}
+Anchor ArenaMetric::anchor(ArenaId id) const { return {id, 1 / arena_.scalars(id).scale}; }
 
 float ArenaMetric::relative_scale(const Anchor &anchor, ArenaId id) const {
     return std::min(arena_.scalars(id).scale * anchor.inverse, kMaxScale);
@@ -88,6 +86,7 @@ void ArenaMetric::many(Part part, const Anchor &anchor, const ArenaId *nodes, ui
                        float *out) const {
     const int8_t *rows[kBatch];
     int32_t dots[kBatch];
+    const int8_t *x = arena_.vector(anchor.id);
     const float anchor_norm = norm(part, anchor.id);
     const float factor = whole(part);
     for (uint32_t begin = 0; begin < n; begin += kBatch) {
@@ -103,25 +102,19 @@ void ArenaMetric::many(Part part, const Anchor &anchor, const ArenaId *nodes, ui
         if (metric_ == Metric::kL1) {
             for (uint32_t i = 0; i < batch; i++)
                 out[begin + i] = kernels_.i8_l1(
-                    anchor.x, 1, rows[i], relative_scale(anchor, nodes[begin + i]), dim(part));
+                    x, 1, rows[i], relative_scale(anchor, nodes[begin + i]), dim(part));
             continue;
         }
         for (uint32_t i = batch; i < padded_rows(batch); i++)
             rows[i] = rows[0];
-        kernels_.i8_dot_many(anchor.x, rows, padded_rows(batch), dim(part), dots);
-        const auto combine = [&](auto &&norm_of) {
-            for (uint32_t i = 0; i < batch; i++) {
-                const ArenaId node = nodes[begin + i];
-                const float t = relative_scale(anchor, node);
-                const float dot = static_cast<float>(dots[i]);
-                const float distance = anchor_norm + t * (t * norm_of(node) - 2 * dot);
-                out[begin + i] = factor * (distance > 0 ? distance : 0);
-            }
-        };
-        if (part == Part::kSearch)
-            combine([&](ArenaId node) { return arena_.scalars(node).norm; });
-        else
-            combine([&](ArenaId node) { return norm(part, node); });
+        kernels_.i8_dot_many(x, rows, padded_rows(batch), dim(part), dots);
+        for (uint32_t i = 0; i < batch; i++) {
+            const ArenaId node = nodes[begin + i];
+            const float t = relative_scale(anchor, node);
+            const float dot = static_cast<float>(dots[i]);
+            const float distance = anchor_norm + t * (t * norm(part, node) - 2 * dot);
+            out[begin + i] = factor * (distance > 0 ? distance : 0);
+        }
     }
 }
 

@@ -33,7 +33,6 @@ uint32_t part_dim(Part part, Metric metric, uint32_t dim);
 
 /* A node that others are compared with; distances are in units of its own scale. */
 struct Anchor {
-    const int8_t *x = nullptr;
     ArenaId id = kNoArenaNode;
     float inverse = 0; /* one over its scale */
 };
