@@ -294,7 +294,7 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
     double t_connect = seconds_since(start);
     start = Clock::now();
     const core::SearchWidths widths = core::measure_widths(
-        arena, space, create, [] {}, memory);
+        arena, space, create, arena.free_bytes(), [] {}, memory);
     double t_measure = seconds_since(start);
     start = Clock::now();
     core::MemSink sink(store);
@@ -310,12 +310,13 @@ void build(const Arguments &a, const Matrix &base, core::MemStore &store) {
         "build %.2f s (processor %.2f): add %.2f, trim %.2f, connect %.2f, measure %.2f, write "
         "%.2f; "
         "%u nodes, %zu rows left over, arena %.1f MB (%zu bytes/node), index %.1f MB "
-        "(%.0f bytes/row), beam factor %.2f, way down %u wide\n",
+        "(%.0f bytes/row), beam factor %.2f, reach %.3f, way down %u wide\n",
         t_add + t_trim + t_connect + t_measure + t_write, cpu_seconds() - cpu, t_add, t_trim,
         t_connect, t_measure, t_write, nodes, left_over.load(), arena.used_bytes() / 1e6,
         nodes == 0 ? 0 : arena.used_bytes() / nodes, store.size() * 8192 / 1e6,
         store.size() * 8192.0 / static_cast<double>(base.rows()),
-        static_cast<double>(widths.beam_factor), widths.descent_width);
+        static_cast<double>(widths.beam_factor), static_cast<double>(widths.reach),
+        widths.descent_width);
     std::free(block);
 }
 

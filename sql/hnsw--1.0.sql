@@ -554,7 +554,7 @@ REVOKE EXECUTE ON FUNCTION hnsw_check(regclass, boolean) FROM PUBLIC;
 
 CREATE FUNCTION hnsw_stats(index regclass,
     OUT metric text, OUT dimensions integer, OUT attributes integer, OUT m integer, OUT ef_construction integer,
-    OUT beam_factor real, OUT descent_width integer, OUT code_bits integer, OUT centres integer,
+    OUT beam_factor real, OUT reach real, OUT descent_width integer, OUT code_bits integer, OUT centres integer,
     OUT rows bigint, OUT null_rows bigint, OUT zero_rows bigint, OUT duplicate_rows bigint,
     OUT nodes_per_level bigint[], OUT links_per_level bigint[], OUT degree_histogram bigint[],
     OUT reserved_slots bigint, OUT used_slots bigint,

@@ -2,7 +2,7 @@
 CREATE TABLE t (id int, e vector(4));
 CREATE INDEX t_idx ON t USING hnsw (e vector_cosine_ops) WITH (m = 5, ef_construction = 20);
 SELECT * FROM hnsw_check('t_idx');
-SELECT metric, dimensions, m, ef_construction, beam_factor >= 1 AS widened, descent_width, code_bits > 0 AS coded,
+SELECT metric, dimensions, m, ef_construction, beam_factor >= 1 AS widened, reach, descent_width, code_bits > 0 AS coded,
     centres, rows, null_rows, zero_rows, duplicate_rows FROM hnsw_stats('t_idx');
 SELECT nodes_per_level, links_per_level, degree_histogram, reserved_slots, used_slots,
     deleted_nodes, unreachable_nodes, free_records, unused_records FROM hnsw_stats('t_idx');
@@ -48,3 +48,12 @@ SELECT count(*) FROM hnsw_check('t_fickle', false) WHERE severity = 'error';
 RESET test.small_limit;
 DROP TABLE t;
 DROP FUNCTION small;
+-- how far searches go is measured where there are rows enough, and distances that cannot be negative
+CREATE TABLE measured (e vector(4));
+INSERT INTO measured SELECT ARRAY[sin(i), cos(i * 1.7), sin(i * 0.31), cos(i * 2.3)]::float4[]::vector
+    FROM generate_series(1, 1500) i;
+CREATE INDEX measured_l2 ON measured USING hnsw (e vector_l2_ops);
+CREATE INDEX measured_ip ON measured USING hnsw (e vector_ip_ops);
+SELECT beam_factor BETWEEN 1 AND 2 AS widened, reach BETWEEN 1.01 AND 1.5 AS reaches FROM hnsw_stats('measured_l2');
+SELECT beam_factor BETWEEN 1 AND 2 AS widened, reach FROM hnsw_stats('measured_ip');
+DROP TABLE measured;

@@ -126,6 +126,11 @@ size_t Arena::used_bytes() const {
     return head().nodes_offset + (cursor & 0xFFFFFFFFu) * node_bytes_ + (cursor >> 32) * kUnit;
 }
 
+size_t Arena::free_bytes() const {
+    const size_t used = used_bytes();
+    return head().bytes > used ? head().bytes - used : 0;
+}
+
 std::byte *Arena::piece_at(uint32_t piece) const {
     return base_ + head().bytes / kUnit * kUnit - size_t{piece} * kUnit;
 }

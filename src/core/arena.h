@@ -125,6 +125,7 @@ public:
     }
     /* Bytes in use. */
     size_t used_bytes() const;
+    size_t free_bytes() const;
     /* Set once when an add found no room. */
     bool full() const { return head().full.load(std::memory_order_relaxed); }
     void set_full() { head().full.store(true, std::memory_order_relaxed); }

@@ -1,6 +1,6 @@
 /*
- * The beam of a graph search: the nearest candidates seen, of which the `width` nearest are expanded.
- * A sorted array: beams are short and most pushes land near the end.
+ * The beam of a graph search: the nearest candidates seen, of which the `width` nearest are expanded, or those
+ * within a reach. A sorted array: beams are short and most pushes land near the end.
  *
  * A beam that may become wider has room for more candidates than it expands, and keeps those aside
  * that fall out unexpanded.
@@ -38,11 +38,42 @@ public:
         entries_.reserve(room_);
         spilled_.clear();
         next_ = 0;
+        reach_ = std::numeric_limits<float>::infinity();
+        bound_aside_ = -reach_;
+        most_ = room_;
         bound_ = std::numeric_limits<float>::infinity();
+    }
+
+    /* From now on expands the candidates nearer than `distance`, be they fewer than the width or more, up to
+     * `most`, instead of the nearest; others fall out. Called again to shorten the reach. */
+    void set_reach(float distance, size_t most) {
+        if (!has_reach() && keep_spilled_)
+            bound_aside_ = bound_;
+        reach_ = distance;
+        most_ = most;
+        while (!entries_.empty() && entries_.back().distance >= reach_)
+            drop_last();
+        set_bound();
+    }
+    bool has_reach() const { return reach_ < std::numeric_limits<float>::infinity(); }
+    /* Expands the nearest `width` again, and takes up what had fallen out. */
+    void drop_reach() {
+        reach_ = std::numeric_limits<float>::infinity();
+        bound_aside_ = -reach_;
+        next_ = 0;
+        make_room(std::max(room_, entries_.size()));
     }
 
     /* Only candidates nearer than this enter. Infinite while there is room. */
     float bound() const { return bound_; }
+    /* Candidates that do not enter may be among the nearest `width` for which there is no reach: if they are nearer
+     * than this they should be put aside. */
+    float bound_aside() const { return bound_aside_; }
+    void put_aside(float distance, NodeId id) {
+        spilled_.push_back({distance, id});
+        if (spilled_.size() >= kMostRoomsAside * room_)
+            thin_aside();
+    }
     size_t width() const { return width_; }
     /* How far the candidates to be expanded reach, or the nearest part of them. Infinite while there
      * are fewer. part: above 0, at most 1. */
@@ -58,21 +89,16 @@ public:
                 spilled_.push_back({distance, id});
             return;
         }
-        size_t last = entries_.size();
-        if (last < room_) {
-            entries_.resize(last + 1);
-        } else {
-            last--;
-            if (keep_spilled_ && entries_[last].id != kNoNode)
-                spilled_.push_back(entries_[last]);
-        }
+        if (entries_.size() == most_)
+            drop_last();
+        const size_t last = entries_.size();
+        entries_.resize(last + 1);
         const size_t place = sorted_place(entries_.data(), last, distance);
         Entry *at = entries_.data() + place;
         std::memmove(at + 1, at, (last - place) * sizeof(Entry));
         *at = {distance, id};
         next_ = std::min(next_, place);
-        if (entries_.size() == room_)
-            bound_ = entries_.back().distance;
+        set_bound();
     }
 
     /* Takes the nearest candidate not yet expanded. False: there is none. */
@@ -114,20 +140,38 @@ public:
     size_t bytes() const { return (entries_.capacity() + spilled_.capacity()) * sizeof(Entry); }
 
 private:
+    static constexpr size_t kMostRoomsAside = 4;
+
     /* Brings next_ to the candidate to be expanded next. False: there is none. */
     bool to_next() {
         while (next_ < entries_.size() && entries_[next_].id == kNoNode)
             next_++;
-        return next_ < std::min(entries_.size(), width_);
+        return next_ < (has_reach() ? entries_.size() : std::min(entries_.size(), width_));
     }
 
+    void drop_last() {
+        if (keep_spilled_ && entries_.back().id != kNoNode)
+            spilled_.push_back(entries_.back());
+        entries_.pop_back();
+    }
+
+    void set_bound() { bound_ = entries_.size() < most_ ? reach_ : entries_.back().distance; }
+
+    /* No more than there is room for will be taken up again. */
+    void thin_aside() {
+        const auto last = spilled_.begin() + static_cast<ptrdiff_t>(room_) - 1;
+        std::nth_element(spilled_.begin(), last, spilled_.end(), nearer);
+        bound_aside_ = last->distance;
+        spilled_.resize(room_);
+    }
+
+    static bool nearer(const Entry &a, const Entry &b) { return a.distance < b.distance; }
+
     void make_room(size_t room) {
-        room_ = room;
-        bound_ = std::numeric_limits<float>::infinity();
+        room_ = most_ = room;
         entries_.reserve(room);
         const size_t free = room > entries_.size() ? room - entries_.size() : 0;
         const size_t taken = std::min(free, spilled_.size());
-        auto nearer = [](const Entry &a, const Entry &b) { return a.distance < b.distance; };
         if (taken < spilled_.size())
             std::nth_element(spilled_.begin(), spilled_.begin() + static_cast<ptrdiff_t>(taken),
                              spilled_.end(), nearer);
@@ -135,8 +179,7 @@ private:
                         spilled_.begin() + static_cast<ptrdiff_t>(taken));
         spilled_.erase(spilled_.begin(), spilled_.begin() + static_cast<ptrdiff_t>(taken));
         std::sort(entries_.begin(), entries_.end(), nearer);
-        if (entries_.size() == room_)
-            bound_ = entries_.back().distance;
+        set_bound();
     }
 
     std::pmr::vector<Entry> entries_; /* ascending by distance */
@@ -144,7 +187,10 @@ private:
     size_t next_ = 0; /* no unexpanded entry before this */
     size_t width_ = 0;
     size_t room_ = 0;
+    size_t most_ = 0; /* entries there may be */
+    float reach_ = 0; /* infinite: there is none */
     float bound_ = 0;
+    float bound_aside_ = 0;
     bool keep_spilled_ = false;
 };
 

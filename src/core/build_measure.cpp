@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <span>
+#include <unordered_map>
 
 #include "core/beam.h"
 #include "core/build_write.h"
+#include "core/search_width.h"
 
 namespace hnsw::core {
 
@@ -15,12 +18,19 @@ namespace {
 constexpr uint32_t kSample = 128;
 constexpr uint32_t kFewest = 1000; /* nodes; fewer say nothing about the index they grow into */
 constexpr uint32_t kNeighbours = 10;
-constexpr uint32_t kEf = 40;       /* the width compared: the default of hnsw.ef_search */
-constexpr uint32_t kTruthEf = 200; /* what stands in for the true neighbours */
+constexpr uint32_t kEf = kMeasuredEf; /* the width compared */
+constexpr uint32_t kTruthEf = 200;    /* what stands in for the true neighbours */
 constexpr float kFactors[] = {1, 1.1f, 1.2f, 1.35f, 1.5f, 1.75f, 2};
 /* Graphs of the same rows differ by more than so many hits: asking for as many made beams a step wider than
  * need be. */
 constexpr double kTolerance = 0.005;
+
+constexpr float kReaches[] = {1.02f, 1.03f, 1.04f, 1.05f, 1.06f, 1.07f, 1.08f,
+                              1.1f,  1.12f, 1.15f, 1.2f,  1.3f,  1.5f};
+
+/* Records are made up once for all searches of a sample, if so many bytes will do for what is asked of them. */
+constexpr size_t kMostKept = size_t{5} << 20;
+constexpr size_t kKeptOverhead = 64; /* of a record, at most */
 
 /* A search that goes astray is rare: more samples, but of few nodes not so many that a build notices. */
 constexpr uint32_t kDescentSample = 256;
@@ -32,7 +42,7 @@ constexpr double kAstrayTolerance =
 /* The search of PageGraph in the arena; the query is a node. */
 class SampleSearch {
 public:
-    SampleSearch(const Arena &arena, const Space &space, const RecordLayout &layout,
+    SampleSearch(const Arena &arena, const Space &space, const RecordLayout &layout, size_t spare,
                  std::pmr::memory_resource *memory)
         : arena_(arena),
           space_(space),
@@ -40,19 +50,25 @@ public:
           metric_(arena, space),
           query_(memory),
           beam_(memory),
+          reach_(memory),
           starts_(memory),
           expanded_((arena.max_nodes() + 63) / 64, memory),
           touched_(memory),
           record_(layout.bytes, memory),
+          estimates_at_(memory),
+          estimates_(memory),
+          most_kept_(std::min(spare, kMostKept) /
+                     (kKeptOverhead + sizeof(float) * arena.links(0, 0).capacity)),
           links_(memory),
           distances_(arena.links(0, 0).capacity, memory),
           found_(memory) {}
 
     enum class By {
         kEstimate, /* with records made up on the way */
-        kDistance, /* with exact distances in place of the estimates */
-        kOnce, /* the same, and a node enters the beam once: plain HNSW, or that without codes */
+        kOnce, /* with exact distances, and a node enters the beam once: plain HNSW, or that without codes */
     };
+
+    Metric metric() const { return space_.metric(); }
 
     /* `self` becomes the query, a node of layer 0 alone. `hidden`: hits() does not pass through it. */
     void begin(ArenaId self, bool hidden) {
@@ -71,16 +87,31 @@ public:
         return found_.size() < kNeighbours ? -1 : found_[kNeighbours - 1];
     }
 
-    /* How many of kNeighbours rows within `limit` a search finds that goes down `descent_width` wide and
-     * is `width` wide at layer 0. */
-    uint32_t hits(By down, size_t descent_width, By by, size_t width, float limit) {
+    /* Goes down `width` wide. Returns where layer 0 is entered: valid until the next call of anything. */
+    std::span<const Beam::Entry> descend(By by, size_t width) {
         const Arena::Entry entry = arena_.entry();
         starts_.assign(1, {distance(entry.node), entry.node});
         for (uint32_t layer = entry.level; layer > 0; layer--)
-            run(layer, down, descent_width);
+            run(layer, by, width);
+        return starts_;
+    }
+    /* Enters layer 0 there, instead. */
+    void enter(std::span<const Beam::Entry> starts) {
+        starts_.assign(starts.begin(), starts.end());
+    }
+
+    /* How many of kNeighbours rows within `limit` a search of layer 0 finds that is `width` wide, */
+    uint32_t hits(By by, size_t width, float limit) {
         run(0, by, width);
         const auto end = found_.begin() + std::min<ptrdiff_t>(kNeighbours, std::ssize(found_));
         return static_cast<uint32_t>(std::upper_bound(found_.begin(), end, limit) - found_.begin());
+    }
+    /* or by estimates as far as `reach` says. */
+    uint32_t hits_within(float reach, size_t width, float limit) {
+        reach_.begin(reach);
+        const uint32_t count = hits(By::kEstimate, width, limit);
+        reach_.begin(0);
+        return count;
     }
 
 private:
@@ -103,6 +134,8 @@ private:
         std::sort(found_.begin(), found_.end());
     }
 
+    bool expanded(ArenaId id) const { return (expanded_[id / 64] >> (id % 64) & 1) != 0; }
+
     bool first_time(ArenaId id) {
         uint64_t bit = uint64_t{1} << (id % 64);
         if ((expanded_[id / 64] & bit) != 0)
@@ -117,31 +150,48 @@ private:
 
     void expand(const Beam::Entry &at, uint32_t layer, By by) {
         const float own = by == By::kEstimate ? distance(at.id) : at.distance;
-        if (layer > 0)
+        if (layer > 0) {
             starts_.push_back({own, at.id});
-        else if (at.id != self_)
+        } else if (at.id != self_) {
             found_.push_back(own);
+            reach_.found(own);
+            reach_.apply_to(&beam_);
+        }
         if (by == By::kEstimate)
             estimate_links(at.id, layer, own);
         else
-            compute_links(at.id, layer, by == By::kOnce);
+            compute_links(at.id, layer);
         for (size_t i = 0; i < links_.size(); i++)
-            if (links_[i] != hidden_ && distances_[i] < beam_.bound())
+            if (links_[i] != hidden_ && distances_[i] < beam_.bound() &&
+                (by == By::kOnce || !expanded(links_[i])))
                 beam_.push(distances_[i], links_[i]);
     }
 
     /* links_ and distances_: the node's, estimated as from its record. */
     void estimate_links(ArenaId id, uint32_t layer, float own) {
         take_links(id, layer, [](ArenaId) { return true; });
+        const uint64_t key = uint64_t{self_} << 32 | id;
+        if (const auto at = layer == 0 ? estimates_at_.find(key) : estimates_at_.end();
+            at != estimates_at_.end()) {
+            std::copy_n(estimates_.begin() + at->second, links_.size(), distances_.begin());
+            return;
+        }
         std::fill(record_.begin(), record_.end(), std::byte{0});
         RecordImage image = {record_.data(), &layout_};
         encode_record(arena_, space_, id, layer, image);
         space_.estimate(query_, image.view(), own, distances_.data());
+        if (layer == 0 && estimates_at_.size() < most_kept_) {
+            if (estimates_.empty())
+                estimates_.reserve(most_kept_ * distances_.size());
+            estimates_at_.emplace(key, static_cast<uint32_t>(estimates_.size()));
+            estimates_.insert(estimates_.end(), distances_.begin(),
+                              distances_.begin() + std::ssize(links_));
+        }
     }
 
-    /* The same, exact. new_only: of those alone that are met for the first time. */
-    void compute_links(ArenaId id, uint32_t layer, bool new_only) {
-        take_links(id, layer, [&](ArenaId to) { return !new_only || first_time(to); });
+    /* The same, exact, of those that are met for the first time. */
+    void compute_links(ArenaId id, uint32_t layer) {
+        take_links(id, layer, [&](ArenaId to) { return first_time(to); });
         metric_.many(Part::kAll, anchor_, links_.data(), static_cast<uint32_t>(links_.size()),
                      distances_.data());
         for (size_t i = 0; i < links_.size(); i++)
@@ -170,10 +220,15 @@ private:
     ArenaId self_ = kNoArenaNode;
     ArenaId hidden_ = kNoArenaNode;
     Beam beam_;
+    Reach reach_;
     std::pmr::vector<Beam::Entry> starts_;
     std::pmr::vector<uint64_t> expanded_;
     std::pmr::vector<ArenaId> touched_;
     std::pmr::vector<std::byte> record_;
+    /* Of a node's links in layer 0 from a query, which most searches of a sample ask for: at (query, node). */
+    std::pmr::unordered_map<uint64_t, uint32_t> estimates_at_;
+    std::pmr::vector<float> estimates_;
+    size_t most_kept_;
     std::pmr::vector<ArenaId> links_;
     std::pmr::vector<float> distances_;
     std::pmr::vector<float> found_;
@@ -214,7 +269,8 @@ uint16_t measure_descent(const Arena &arena, SampleSearch *search, By by, Poll p
         for (const Sample &s : sample) {
             poll();
             search->begin(s.id, true);
-            count += search->hits(down, width, By::kOnce, kEf, s.limit) == 0;
+            search->descend(down, width);
+            count += search->hits(By::kOnce, kEf, s.limit) == 0;
         }
         return count;
     };
@@ -225,28 +281,14 @@ uint16_t measure_descent(const Arena &arena, SampleSearch *search, By by, Poll p
                          [&](uint16_t width) { return astray(by, width) <= few; });
 }
 
-float measure_beam(const Arena &arena, SampleSearch *search, uint16_t descent_width, Poll poll,
-                   std::pmr::memory_resource *memory) {
-    /* Links that a node has made redundant are missing around it, so that without it both searches
-     * would find too little. */
-    const std::pmr::vector<Sample> sample =
-        take_sample(arena, search, kSample, kTruthEf, poll, memory);
-    auto found = [&](By by, size_t width) {
-        uint32_t count = 0;
-        for (const Sample &s : sample) {
-            poll();
-            search->begin(s.id, false);
-            count += search->hits(by, descent_width, by, width, s.limit);
-        }
-        return count;
-    };
-    const double enough = (1 - kTolerance) * found(By::kDistance, kEf);
-    /* Wider beams find more: the smallest factor by bisection. */
-    const float *first = std::begin(kFactors);
-    const float *last = std::end(kFactors) - 1;
+/* The first of `values`, ascending, with which enough is found; the last if with none. The larger, the more is found. */
+template <size_t kCount, class Enough>
+float first_enough(const float (&values)[kCount], Enough &&enough) {
+    const float *first = values;
+    const float *last = values + kCount - 1;
     while (first < last) {
         const float *middle = first + (last - first) / 2;
-        if (found(By::kEstimate, static_cast<size_t>(std::ceil(kEf * *middle))) >= enough)
+        if (enough(*middle))
             last = middle;
         else
             first = middle + 1;
@@ -254,18 +296,59 @@ float measure_beam(const Arena &arena, SampleSearch *search, uint16_t descent_wi
     return *first;
 }
 
+/* Sets beam_factor and reach, given the other width. */
+void measure_base(const Arena &arena, SampleSearch *search, Poll poll, SearchWidths *widths,
+                  std::pmr::memory_resource *memory) {
+    const std::pmr::vector<Sample> sample =
+        take_sample(arena, search, kSample, kTruthEf, poll, memory);
+    /* As of a query that is not a row: a row is found by its links, and its neighbours by theirs to it. */
+    std::pmr::vector<std::pmr::vector<Beam::Entry>> starts(memory);
+    for (const Sample &s : sample) {
+        poll();
+        search->begin(s.id, true);
+        const auto entered = search->descend(By::kEstimate, widths->descent_width);
+        starts.emplace_back(entered.begin(), entered.end());
+    }
+    auto found = [&](auto hits) {
+        uint32_t count = 0;
+        for (size_t i = 0; i < sample.size(); i++) {
+            poll();
+            search->begin(sample[i].id, true);
+            search->enter(starts[i]);
+            count += hits(sample[i].limit);
+        }
+        return count;
+    };
+    const double enough =
+        (1 - kTolerance) * found([&](float limit) { return search->hits(By::kOnce, kEf, limit); });
+    widths->beam_factor = first_enough(kFactors, [&](float factor) {
+        const auto width = static_cast<size_t>(std::ceil(kEf * factor));
+        return found([&](float limit) { return search->hits(By::kEstimate, width, limit); }) >=
+               enough;
+    });
+    if (!has_reach(search->metric()))
+        return;
+    const size_t width = estimated_beam_width(kEf, widths->beam_factor);
+    widths->reach = first_enough(kReaches, [&](float reach) {
+        return found([&](float limit) { return search->hits_within(reach, width, limit); }) >=
+               enough;
+    });
+}
+
 }  // namespace
 
 SearchWidths measure_widths(const Arena &arena, const Space &space, const CreateOptions &options,
-                            Poll poll, std::pmr::memory_resource *memory) {
+                            size_t spare, Poll poll, std::pmr::memory_resource *memory) {
     if (arena.node_count() < kFewest)
         return {};
     const IndexLayouts layouts = layouts_of(options);
-    SampleSearch search(arena, space, layouts.usual, memory);
+    SampleSearch search(arena, space, layouts.usual, spare, memory);
     const By by = space.has_codes() ? By::kEstimate : By::kOnce;
     const uint16_t descent_width = measure_descent(arena, &search, by, poll, memory);
-    return {space.has_codes() ? measure_beam(arena, &search, descent_width, poll, memory) : 1,
-            descent_width};
+    SearchWidths widths = {.beam_factor = 1, .descent_width = descent_width, .reach = 0};
+    if (space.has_codes())
+        measure_base(arena, &search, poll, &widths, memory);
+    return widths;
 }
 
 }  // namespace hnsw::core

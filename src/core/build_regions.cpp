@@ -214,7 +214,7 @@ void RegionBuild::build_region(Region &region, size_t arena_bytes, CrewMember &m
         member.connect();
         const Arena arena(board_->arena());
         if (widths_.beam_factor == 0)
-            widths_ = measure_widths(arena, index_.space(), options_, poll_, context_.memory);
+            widths_ = measure_widths(arena, index_.space(), options_, 0, poll_, context_.memory);
         write_region(region, arena);
     }
     spools_.destroy(region.homes);

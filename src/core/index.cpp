@@ -42,6 +42,7 @@ bool plausible(const MetaPage &meta) {
            meta.code_bits % 64 == 0 && meta.code_bits <= padded_dim(meta.dim) &&
            meta.centre_count >= 1 && meta.centre_count <= kMaxCentres &&
            meta.entry_level <= kMaxLevel && meta.beam_factor >= 1 && meta.beam_factor <= 16 &&
+           (meta.reach == 0 || (meta.reach > 1 && meta.reach <= 16)) &&
            meta.attributes <= kMaxAttributes && plausible_dense(meta);
 }
 
@@ -102,6 +103,7 @@ void make_empty_meta(std::byte *page, const CreateOptions &options) {
         .zero_rows = {},
         .attributes = options.attributes,
         .dense_slots = layouts.has_dense() ? layouts.dense.slots : 0,
+        .reach = 0,
     };
 }
 

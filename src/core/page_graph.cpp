@@ -206,10 +206,14 @@ void PageGraph::expand_coded(RecordRef &record, NodeId id, RecordSink &sink) {
     /* A node may enter the beam once per neighbour that names it, each time with another
      * estimate; only its expansion is marked (SymphonyQG's rule, measured the best). */
     const float bound = map_ == nullptr ? beam_.bound() : std::max(beam_.bound(), passing_.bound());
+    const float aside = beam_.bound_aside();
     uint32_t found = 0;
     uint32_t nearest = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (estimates_[i] < bound && !visited_.contains(ids_[i])) {
+        if (estimates_[i] >= bound) {
+            if (estimates_[i] < aside)
+                beam_.put_aside(estimates_[i], ids_[i]);
+        } else if (!visited_.contains(ids_[i])) {
             estimates_[found] = estimates_[i];
             ids_[found] = ids_[i];
             nearest = estimates_[found] < estimates_[nearest] ? found : nearest;

@@ -12,10 +12,6 @@ namespace hnsw::core {
 
 namespace {
 
-/* Added to the width of a beam by estimates: the factor is measured at ef 40, and in a shorter beam
- * an estimate that errs pushes out a larger share. */
-constexpr size_t kBeamMargin = 8;
-
 /* A beam is not made wider on account of rows that fail for less than this. */
 constexpr double kLeastWidening = 1.1;
 
@@ -55,6 +51,8 @@ void Scan::Impl::begin(const float *value) {
     report = {};
     filtered = !options.filter.empty() && options.strategy != Strategy::kPostFilter;
     index.refresh();
+    reach.begin(null_query ? 0 : reach_factor());
+    reach_ended = false;
     if (null_query) {
         /* Every distance is NULL: any order will do. */
         graph.visited().reset(0, options.memory_limit);
@@ -84,9 +82,14 @@ void Scan::Impl::begin(const float *value) {
 
 /* The width of the beam that does what ef_search promises. */
 size_t Scan::Impl::beam_width(uint32_t ef) const {
-    if (!index.space().has_codes())
-        return ef;
-    return static_cast<size_t>(std::ceil(ef * index.meta().beam_factor)) + kBeamMargin;
+    return index.space().has_codes() ? estimated_beam_width(ef, index.meta().beam_factor) : ef;
+}
+
+/* What stands for that width where all rows near the value will do, and ten of them are most asked for. */
+float Scan::Impl::reach_factor() const {
+    if (filtered || options.wanted != 0 || options.strategy != Strategy::kAuto)
+        return 0;
+    return Reach::factor(index.meta().reach, beam_width(options.ef), beam_width(kMeasuredEf));
 }
 
 /* The same for rows of which `share` pass. */
@@ -98,8 +101,14 @@ void Scan::Impl::visit(NodeId id, const RecordView &record, float distance) {
     if (!first_beam)
         visited_after_first++;
     shown++;
-    if (has_row(record.head()))
-        add_result(result_of(id, record, distance));
+    if (!has_row(record.head()))
+        return;
+    add_result(result_of(id, record, distance));
+    if (reach.used()) {
+        reach.found(distance);
+        if (!peeking)
+            reach.apply_to(&graph.beam());
+    }
 }
 
 bool Scan::Impl::has_row(const RecordHeader &head) const {
@@ -138,7 +147,9 @@ size_t Scan::Impl::peek(std::span<HeapTid> out) {
     const size_t width = beam.width();
     /* Some nodes have no row, and some are in the beam more than once. */
     beam.widen(std::min(width, out.size() * 3 / 2));
+    peeking = true;
     graph.run_base(*this);
+    peeking = false;
     beam.widen(width);
     /* In this order they are a heap still. */
     std::sort(results.begin(), results.end(),
@@ -264,8 +275,19 @@ bool Scan::Impl::more_of_graph() {
         const double width = growth() * static_cast<double>(graph.beam().width());
         graph.beam().widen(static_cast<size_t>(std::ceil(width)));
         context.stats->resumes++;
+    } else if (reach_ended) {
+        /* More rows are wanted than the reach was measured for: as many as the width is good for. */
+        reach.begin(0);
+        graph.beam().drop_reach();
+    } else {
+        reach.apply_to(&graph.beam());
     }
     graph.run_base(*this);
+    if (graph.beam().has_reach()) {
+        reach_ended = true;
+        horizon = index.space().operator_value(query, reach.settled());
+        return true;
+    }
     first_beam = false;
     /* Beyond the beam's bound nodes may be missing still. */
     horizon =

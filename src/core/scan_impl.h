@@ -12,6 +12,7 @@
 #include "core/page_graph.h"
 #include "core/pass_map.h"
 #include "core/scan.h"
+#include "core/search_width.h"
 
 namespace hnsw::core {
 
@@ -28,6 +29,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
           graph(index, context),
           map(index.store(), context),
           walk(index, context, graph),
+          reach(context.memory),
           results(context.memory),
           tids(context.memory),
           attributes(context.memory),
@@ -89,6 +91,7 @@ struct Scan::Impl final : RecordSink, MatchSink {
     bool over_memory() const;
     size_t beam_width(uint32_t ef) const;
     size_t beam_width_for(double share) const;
+    float reach_factor() const;
     void start_exact();
     void put_rows(const Result &result);
     bool next_of_exact(ScanRow *row);
@@ -150,13 +153,16 @@ struct Scan::Impl final : RecordSink, MatchSink {
     PageGraph graph;
     PassMap map;
     FilteredWalk walk;
+    Reach reach; /* of the first beam of a plain scan */
     Phase phase = Phase::kDone;
     bool null_query = false;
     bool filtered = false; /* the filter is tested here, not by who reads the rows */
     bool first_beam = true;
-    bool stopping = false; /* options say: no further beam; hand out what is there and end */
-    double horizon = 0;    /* rows with a bound up to here may leave */
-    double last_bound = 0; /* largest bound returned */
+    bool peeking = false;     /* the beam is narrower than it will be */
+    bool reach_ended = false; /* the first beam has gone as far as its reach */
+    bool stopping = false;    /* options say: no further beam; hand out what is there and end */
+    double horizon = 0;       /* rows with a bound up to here may leave */
+    double last_bound = 0;    /* largest bound returned */
     uint64_t visited_after_first = 0;
     double handed_out = 0;            /* rows of the graph */
     double failed = 0;                /* of them, by fail_last() */

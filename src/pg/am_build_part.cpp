@@ -216,7 +216,8 @@ void BuildPart::connect() {
 }
 
 void BuildPart::measure() {
-    widths_ = core::measure_widths(arena_, space_, shared_->create, check_for_interrupts, &memory_);
+    widths_ = core::measure_widths(arena_, space_, shared_->create, arena_.free_bytes(),
+                                   check_for_interrupts, &memory_);
 }
 
 // Writes as much as others leave, and what only one can write if the widths are given.

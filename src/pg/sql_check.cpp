@@ -297,6 +297,7 @@ void add_parameters(RowBuilder &row, const core::MetaPage &meta) {
     row.add_int(meta.m);
     row.add_int(meta.ef_construction);
     row.add(Float4GetDatum(meta.beam_factor));
+    row.add(Float4GetDatum(meta.reach));
     row.add_int(meta.descent_width);
     row.add_int(meta.code_bits);
     row.add_int(meta.centre_count);

@@ -111,5 +111,86 @@ TEST(Beam, TakesUpWhatFellOut) {
     EXPECT_TRUE(std::isinf(beam.horizon()));
 }
 
+/* However many there are within reach, and no others. */
+TEST(Beam, ExpandsWhatIsWithinReach) {
+    for (float reach : {3.0f, 25.0f}) {
+        Beam beam(std::pmr::get_default_resource());
+        beam.reset(10, 10);
+        EXPECT_FALSE(beam.has_reach());
+        const std::vector<NodeId> ids = shuffled(100, 5);
+        push_all(beam, {ids.begin(), ids.begin() + 5});
+        beam.set_reach(reach, 40);
+        EXPECT_TRUE(beam.has_reach());
+        EXPECT_EQ(beam.bound(), reach);
+        push_all(beam, {ids.begin() + 5, ids.end()});
+        EXPECT_EQ(expanded(beam), range(0, static_cast<NodeId>(reach)));
+        EXPECT_EQ(beam.peek().id, kNoNode);
+    }
+}
+
+TEST(Beam, ReachHasAnEnd) {
+    Beam beam(std::pmr::get_default_resource());
+    beam.reset(10, 10);
+    beam.set_reach(50, 20);
+    push_all(beam, shuffled(100, 6));
+    EXPECT_EQ(beam.bound(), 19);
+    EXPECT_EQ(expanded(beam), range(0, 20));
+}
+
+TEST(Beam, ReachBecomesShorter) {
+    Beam beam(std::pmr::get_default_resource());
+    beam.reset(10, 10);
+    push_all(beam, shuffled(100, 7));
+    beam.set_reach(20, 40);
+    Beam::Entry entry;
+    for (int i = 0; i < 3; i++)
+        EXPECT_TRUE(beam.pop(&entry));
+    beam.set_reach(5, 40);
+    EXPECT_EQ(expanded(beam), range(3, 5));
+}
+
+/* Without its reach it is as wide as if there had been none: what was beyond it waits. */
+TEST(Beam, DropsItsReach) {
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        Beam beam(std::pmr::get_default_resource());
+        beam.reset(10, 10);
+        const std::vector<NodeId> ids = shuffled(100, seed);
+        push_all(beam, {ids.begin(), ids.begin() + 30});
+        const float tenth = beam.horizon();
+        beam.set_reach(4, 40);
+        EXPECT_EQ(beam.bound_aside(), tenth);
+        for (auto id = ids.begin() + 30; id != ids.end(); ++id) {
+            const auto distance = static_cast<float>(*id);
+            if (distance < beam.bound())
+                beam.push(distance, *id);
+            else if (distance < beam.bound_aside())
+                beam.put_aside(distance, *id);
+        }
+        EXPECT_EQ(expanded(beam), range(0, 4));
+        EXPECT_FALSE(beam.exhausted());
+        beam.drop_reach();
+        EXPECT_FALSE(beam.has_reach());
+        EXPECT_EQ(beam.horizon(), 9);
+        EXPECT_EQ(expanded(beam), range(4, 10));
+    }
+}
+
+/* What waits aside does not grow with the search. */
+TEST(Beam, KeepsNoMoreAsideThanItMayTakeUp) {
+    Beam beam(std::pmr::get_default_resource());
+    beam.reset(10, 10);
+    beam.set_reach(4, 40);
+    EXPECT_TRUE(std::isinf(beam.bound_aside()));
+    for (NodeId id : shuffled(10000, 8))
+        if (static_cast<float>(id) < beam.bound_aside() && id >= 4)
+            beam.put_aside(static_cast<float>(id), id);
+    EXPECT_LT(beam.bound_aside(), 50);
+    size_t waiting = 0;
+    beam.for_each_waiting([&](const Beam::Entry &) { waiting++; });
+    EXPECT_LE(waiting, 40u);
+    beam.drop_reach();
+    EXPECT_EQ(expanded(beam), range(4, 14));
+}
+
 }  // namespace
 }  // namespace hnsw::core::testing

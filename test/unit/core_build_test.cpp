@@ -110,7 +110,7 @@ std::vector<uint64_t> build(MemStore &store, const BuildSpec &spec, const Vector
     const BuildPlaces places(spec.create, centres.coordinates[0] != nullptr);
     worker.connect(&places);
     const SearchWidths widths = measure_widths(
-        arena, space, spec.create, [] {}, memory);
+        arena, space, spec.create, arena.free_bytes(), [] {}, memory);
     EXPECT_EQ(widths.beam_factor == 0, arena.node_count() < 1000);
     EXPECT_EQ(widths.descent_width == 0, arena.node_count() < 1000);
     EXPECT_LE(widths.beam_factor, spec.create.metric == Metric::kL1 ? 1 : 2);
@@ -386,6 +386,58 @@ TEST(Build, SearchesOneWideWhereNoneGoesAstray) {
     TestIndex test(spec.create,
                    [&](MemStore &store) { build(store, spec, clustered(5000, 24, 40, 34)); });
     EXPECT_EQ(test.index->meta().descent_width, 1);
+}
+
+class ReachOfIndex : public ::testing::Test {
+protected:
+    ReachOfIndex()
+        : rows(clustered(8000, 32, 60, 81)),
+          queries(clustered(100, 32, 60, 82)),
+          test(spec.create, [&](MemStore &store) { build(store, spec, rows); }) {}
+
+    MetaPage &meta() { return meta_of(test.store.raw(kMetaBlock)); }
+
+    /* Sets `reads` to the records of a query. */
+    double recall(uint32_t ef, size_t k, double *reads) {
+        test.stats = {};
+        const double recall = test.recall(queries, rows, ef, k);
+        *reads = static_cast<double>(test.stats.records_read) / static_cast<double>(queries.size());
+        return recall;
+    }
+
+    BuildSpec spec{.create = {.dim = 32}};
+    Vectors rows;
+    Vectors queries;
+    TestIndex test;
+};
+
+TEST_F(ReachOfIndex, ReadsLessForAsMuch) {
+    ASSERT_GT(meta().reach, 1);
+    double reads, reads_by_width;
+    EXPECT_GE(recall(200, 10, &reads), 0.99);
+    meta().reach = 0;
+    EXPECT_GE(recall(200, 10, &reads_by_width), 0.99);
+    EXPECT_LE(reads, 0.7 * reads_by_width);
+}
+
+/* Who asks for more than a reach is measured for gets what the width is good for. */
+TEST_F(ReachOfIndex, IsNotAllThatCanBeHad) {
+    double reads, reads_of_ten;
+    recall(80, 10, &reads_of_ten);
+    for (size_t k : {30, 100}) {
+        EXPECT_GE(recall(80, k, &reads), 0.99) << k;
+        EXPECT_GE(reads, 1.5 * reads_of_ten) << k;
+    }
+    EXPECT_EQ(all_rows(test, queries[0]), numbers(rows.size()));
+}
+
+TEST(Build, MeasuresNoReachWhereDistancesWillNotDo) {
+    for (Metric metric : {Metric::kInnerProduct, Metric::kL1}) {
+        BuildSpec spec{.create = {.metric = metric, .dim = 16}};
+        TestIndex test(spec.create,
+                       [&](MemStore &store) { build(store, spec, clustered(2000, 16, 40, 34)); });
+        EXPECT_EQ(test.index->meta().reach, 0);
+    }
 }
 
 TEST(Build, EqualRowsShareANode) {

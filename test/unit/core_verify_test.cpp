@@ -130,6 +130,8 @@ std::vector<Damage> page_damages() {
              std::memset(p.index.store.raw(p.add_page(PageKind::kBase)), 0, kPageSize);
          }},
         {"metapage", kError, [](Patient &p) { p.meta().beam_factor = 0; }},
+        {"metapage", kError, [](Patient &p) { p.meta().reach = 0.5f; }},
+        {"metapage", kError, [](Patient &p) { p.meta().reach = std::nanf(""); }},
         {"metapage", kError, [](Patient &p) { p.meta().descent_width = 0; }},
         {"metapage", kError, [](Patient &p) { p.meta().descent_width = 65; }},
         {"entry_point", kError, [](Patient &p) { p.meta().entry_base = 3; }},
