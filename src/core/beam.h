@@ -27,7 +27,8 @@ public:
         NodeId id; /* kNoNode once expanded */
     };
 
-    explicit Beam(std::pmr::memory_resource *memory) : entries_(memory), spilled_(memory) {}
+    explicit Beam(std::pmr::memory_resource *memory)
+        : entries_(memory), spilled_(memory), kept_distances_(memory), kept_ids_(memory) {}
 
     /* Empties the beam. It may be widened, at no loss up to `room`; 0: it will not be. */
     void reset(size_t width, size_t room = 0) {
@@ -39,16 +40,37 @@ public:
         spilled_.clear();
         next_ = 0;
         reach_ = std::numeric_limits<float>::infinity();
-        bound_aside_ = -reach_;
+        keeps_ = false;
+        kept_ = 0;
         most_ = room_;
         bound_ = std::numeric_limits<float>::infinity();
+    }
+
+    /* Before the first candidate: there will be a reach, which may be dropped at next to no loss if all candidates
+     * go through keep(). */
+    void expect_reach() {
+        keeps_ = true;
+        keep_spilled_ = false;
+        kept_distances_.resize(kMostKept);
+        kept_ids_.resize(kMostKept);
+        cutoff_ = std::numeric_limits<float>::infinity();
+    }
+    bool keeps() const { return keeps_; }
+    /* Where n candidates are to be written, at most kMostKept; valid until the next call. */
+    struct Kept {
+        float *distances;
+        NodeId *ids;
+    };
+    Kept keep(size_t n) {
+        if (kept_ + n > kMostKept)
+            spill_kept();
+        kept_ += n;
+        return {&kept_distances_[kept_ - n], &kept_ids_[kept_ - n]};
     }
 
     /* From now on expands the candidates nearer than `distance`, be they fewer than the width or more, up to
      * `most`, instead of the nearest; others fall out. Called again to shorten the reach. */
     void set_reach(float distance, size_t most) {
-        if (!has_reach() && keep_spilled_)
-            bound_aside_ = bound_;
         reach_ = distance;
         most_ = most;
         while (!entries_.empty() && entries_.back().distance >= reach_)
@@ -58,22 +80,18 @@ public:
     bool has_reach() const { return reach_ < std::numeric_limits<float>::infinity(); }
     /* Expands the nearest `width` again, and takes up what had fallen out. */
     void drop_reach() {
+        spill_kept();
+        /* What is nearer has been in the beam to its end. */
+        std::erase_if(spilled_, [this](const Entry &e) { return e.distance < reach_; });
         reach_ = std::numeric_limits<float>::infinity();
-        bound_aside_ = -reach_;
+        keeps_ = false;
+        keep_spilled_ = true;
         next_ = 0;
         make_room(std::max(room_, entries_.size()));
     }
 
     /* Only candidates nearer than this enter. Infinite while there is room. */
     float bound() const { return bound_; }
-    /* Candidates that do not enter may be among the nearest `width` for which there is no reach: if they are nearer
-     * than this they should be put aside. */
-    float bound_aside() const { return bound_aside_; }
-    void put_aside(float distance, NodeId id) {
-        spilled_.push_back({distance, id});
-        if (spilled_.size() >= kMostRoomsAside * room_)
-            thin_aside();
-    }
     size_t width() const { return width_; }
     /* How far the candidates to be expanded reach, or the nearest part of them. Infinite while there
      * are fewer. part: above 0, at most 1. */
@@ -137,10 +155,13 @@ public:
         return spilled_.empty() && std::none_of(entries_.begin(), entries_.end(),
                                                 [](const Entry &e) { return e.id != kNoNode; });
     }
-    size_t bytes() const { return (entries_.capacity() + spilled_.capacity()) * sizeof(Entry); }
+    size_t bytes() const {
+        return (entries_.capacity() + spilled_.capacity() + kept_ids_.capacity()) * sizeof(Entry);
+    }
 
 private:
-    static constexpr size_t kMostRoomsAside = 4;
+    static constexpr size_t kMostKept = 4096;
+    static constexpr size_t kCutSample = 256;
 
     /* Brings next_ to the candidate to be expanded next. False: there is none. */
     bool to_next() {
@@ -157,15 +178,28 @@ private:
 
     void set_bound() { bound_ = entries_.size() < most_ ? reach_ : entries_.back().distance; }
 
-    /* No more than there is room for will be taken up again. */
-    void thin_aside() {
-        const auto last = spilled_.begin() + static_cast<ptrdiff_t>(room_) - 1;
-        std::nth_element(spilled_.begin(), last, spilled_.end(), nearer);
-        bound_aside_ = last->distance;
-        spilled_.resize(room_);
+    /* Of what was kept not much more will be taken up than there is room for beside what is within reach: beyond
+     * twice as much, about the farthest half goes. */
+    void spill_kept() {
+        for (size_t i = 0; i < kept_; i++)
+            if (kept_distances_[i] < cutoff_)
+                spilled_.push_back({kept_distances_[i], kept_ids_[i]});
+        kept_ = 0;
+        const size_t most = room_ + most_;
+        if (spilled_.size() < 2 * most || spilled_.size() < kCutSample)
+            return;
+        float sample[kCutSample];
+        for (size_t i = 0; i < kCutSample; i++)
+            sample[i] = spilled_[i * spilled_.size() / kCutSample].distance;
+        float *cut = sample + std::min(kCutSample - 1, kCutSample * 5 / 4 * most / spilled_.size());
+        std::nth_element(sample, cut, sample + kCutSample);
+        cutoff_ = *cut;
+        std::erase_if(spilled_, [this](const Entry &e) { return e.distance >= cutoff_; });
     }
 
-    static bool nearer(const Entry &a, const Entry &b) { return a.distance < b.distance; }
+    struct Nearer {
+        bool operator()(const Entry &a, const Entry &b) const { return a.distance < b.distance; }
+    };
 
     void make_room(size_t room) {
         room_ = most_ = room;
@@ -174,11 +208,11 @@ private:
         const size_t taken = std::min(free, spilled_.size());
         if (taken < spilled_.size())
             std::nth_element(spilled_.begin(), spilled_.begin() + static_cast<ptrdiff_t>(taken),
-                             spilled_.end(), nearer);
+                             spilled_.end(), Nearer{});
         entries_.insert(entries_.end(), spilled_.begin(),
                         spilled_.begin() + static_cast<ptrdiff_t>(taken));
         spilled_.erase(spilled_.begin(), spilled_.begin() + static_cast<ptrdiff_t>(taken));
-        std::sort(entries_.begin(), entries_.end(), nearer);
+        std::sort(entries_.begin(), entries_.end(), Nearer{});
         set_bound();
     }
 
@@ -190,8 +224,12 @@ private:
     size_t most_ = 0; /* entries there may be */
     float reach_ = 0; /* infinite: there is none */
     float bound_ = 0;
-    float bound_aside_ = 0;
     bool keep_spilled_ = false;
+    bool keeps_ = false;
+    size_t kept_ = 0;  /* candidates that are not among spilled_ yet */
+    float cutoff_ = 0; /* of them, those farther are not taken up */
+    std::pmr::vector<float> kept_distances_;
+    std::pmr::vector<NodeId> kept_ids_;
 };
 
 }  // namespace hnsw::core

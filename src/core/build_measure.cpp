@@ -50,7 +50,6 @@ public:
           metric_(arena, space),
           query_(memory),
           beam_(memory),
-          reach_(memory),
           starts_(memory),
           expanded_((arena.max_nodes() + 63) / 64, memory),
           touched_(memory),
@@ -108,9 +107,9 @@ public:
     }
     /* or by estimates as far as `reach` says. */
     uint32_t hits_within(float reach, size_t width, float limit) {
-        reach_.begin(reach);
+        reach_.begin(reach, width);
         const uint32_t count = hits(By::kEstimate, width, limit);
-        reach_.begin(0);
+        reach_.begin(0, 0);
         return count;
     }
 
@@ -154,8 +153,8 @@ private:
             starts_.push_back({own, at.id});
         } else if (at.id != self_) {
             found_.push_back(own);
-            reach_.found(own);
-            reach_.apply_to(&beam_);
+            if (reach_.used() && reach_.found(own))
+                reach_.apply_to(&beam_);
         }
         if (by == By::kEstimate)
             estimate_links(at.id, layer, own);

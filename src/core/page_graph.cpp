@@ -197,25 +197,23 @@ void PageGraph::expand_coded(RecordRef &record, NodeId id, RecordSink &sink) {
     context_.stats->distances++;
     sink.visit(id, view, own);
     const uint32_t n = view.count();
+    const Beam::Kept all =
+        beam_.keeps() ? beam_.keep(n) : Beam::Kept{estimates_.data(), ids_.data()};
     if (n != 0) {
-        space.estimate(*query_, view, own, estimates_.data());
-        std::memcpy(ids_.data(), view.ids(), n * sizeof(NodeId));
+        space.estimate(*query_, view, own, all.distances);
+        std::memcpy(all.ids, view.ids(), n * sizeof(NodeId));
         context_.stats->estimates += n;
     }
     record.release();
     /* A node may enter the beam once per neighbour that names it, each time with another
      * estimate; only its expansion is marked (SymphonyQG's rule, measured the best). */
     const float bound = map_ == nullptr ? beam_.bound() : std::max(beam_.bound(), passing_.bound());
-    const float aside = beam_.bound_aside();
     uint32_t found = 0;
     uint32_t nearest = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (estimates_[i] >= bound) {
-            if (estimates_[i] < aside)
-                beam_.put_aside(estimates_[i], ids_[i]);
-        } else if (!visited_.contains(ids_[i])) {
-            estimates_[found] = estimates_[i];
-            ids_[found] = ids_[i];
+        if (all.distances[i] < bound && !visited_.contains(all.ids[i])) {
+            estimates_[found] = all.distances[i];
+            ids_[found] = all.ids[i];
             nearest = estimates_[found] < estimates_[nearest] ? found : nearest;
             found++;
         }

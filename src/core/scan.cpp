@@ -51,7 +51,7 @@ void Scan::Impl::begin(const float *value) {
     report = {};
     filtered = !options.filter.empty() && options.strategy != Strategy::kPostFilter;
     index.refresh();
-    reach.begin(null_query ? 0 : reach_factor());
+    reach.begin(null_query ? 0 : reach_factor(), beam_width(options.ef));
     reach_ended = false;
     if (null_query) {
         /* Every distance is NULL: any order will do. */
@@ -77,6 +77,8 @@ void Scan::Impl::begin(const float *value) {
         /* Where the caller does not wait for so many rows, one found late would be out of order. */
         graph.start_base(options.wanted != 0 ? width : room, room,
                          options.memory_limit / kVisitedShare);
+        if (reach.used())
+            graph.beam().expect_reach();
     }
 }
 
@@ -104,11 +106,8 @@ void Scan::Impl::visit(NodeId id, const RecordView &record, float distance) {
     if (!has_row(record.head()))
         return;
     add_result(result_of(id, record, distance));
-    if (reach.used()) {
-        reach.found(distance);
-        if (!peeking)
-            reach.apply_to(&graph.beam());
-    }
+    if (reach.used() && reach.found(distance) && !peeking)
+        reach.apply_to(&graph.beam());
 }
 
 bool Scan::Impl::has_row(const RecordHeader &head) const {
@@ -277,7 +276,7 @@ bool Scan::Impl::more_of_graph() {
         context.stats->resumes++;
     } else if (reach_ended) {
         /* More rows are wanted than the reach was measured for: as many as the width is good for. */
-        reach.begin(0);
+        reach.begin(0, 0);
         graph.beam().drop_reach();
     } else {
         reach.apply_to(&graph.beam());

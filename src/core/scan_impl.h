@@ -29,7 +29,6 @@ struct Scan::Impl final : RecordSink, MatchSink {
           graph(index, context),
           map(index.store(), context),
           walk(index, context, graph),
-          reach(context.memory),
           results(context.memory),
           tids(context.memory),
           attributes(context.memory),

@@ -5,11 +5,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <memory_resource>
-#include <vector>
 
 #include "core/beam.h"
 #include "core/meta.h"
@@ -43,8 +42,6 @@ public:
     static constexpr size_t kLeastShare = 8;
     static constexpr size_t kMostWidths = 4;
 
-    explicit Reach(std::pmr::memory_resource *memory) : nearest_(memory) {}
-
     /* The factor for a beam `width` wide, given the one `measured` for `measured_width`; 0: none is known, or
      * there would be none to measure from. How they grow with each other is the mean of three data sets
      * (docs/performance.md). */
@@ -57,41 +54,45 @@ public:
         return static_cast<float>(std::pow(static_cast<double>(measured), power));
     }
 
-    /* Of internal distances. 0: beams keep their width. */
-    void begin(float factor) {
+    /* factor: of internal distances; 0: the beam keeps its width. */
+    void begin(float factor, size_t width) {
         factor_ = factor;
+        width_ = width;
+        enough_ = std::max<size_t>(kRank, width / kLeastShare);
         found_ = 0;
-        nearest_.clear();
     }
     bool used() const { return factor_ != 0; }
 
-    /* A row has been found so far away. */
-    void found(float distance) {
+    /* A row has been found so far away. Returns whether the beam should be told. */
+    bool found(float distance) {
         found_++;
-        if (nearest_.size() == kRank) {
+        const auto end =
+            nearest_.begin() + std::min<ptrdiff_t>(static_cast<ptrdiff_t>(found_), kRank);
+        if (found_ > kRank) {
             if (distance >= nearest_.front())
-                return;
-            std::pop_heap(nearest_.begin(), nearest_.end());
-            nearest_.pop_back();
+                return found_ == enough_;
+            std::pop_heap(nearest_.begin(), end);
         }
-        nearest_.push_back(distance);
-        std::push_heap(nearest_.begin(), nearest_.end());
+        end[-1] = distance;
+        std::push_heap(nearest_.begin(), end);
+        return found_ >= enough_;
     }
 
     /* Lets the beam go as far as the rows found say; as wide as it is, while they are too few. */
     void apply_to(Beam *beam) const {
-        if (used() && found_ >= std::max<size_t>(kRank, beam->width() / kLeastShare))
-            beam->set_reach(factor_ * nearest_.front(), kMostWidths * beam->width());
+        if (used() && found_ >= enough_)
+            beam->set_reach(factor_ * nearest_.front(), kMostWidths * width_);
     }
 
-    /* How far rows that have been found are known in order, or nearly: half the way from the tenth to what has not
-     * been expanded. Only if the beam has a reach. */
+    /* How far the rows found are in order, or nearly. Only if the beam has a reach. */
     float settled() const { return factor_ * nearest_.front(); }
 
 private:
     float factor_ = 0;
+    size_t width_ = 0;
+    size_t enough_ = 0; /* rows, before there is a reach */
     size_t found_ = 0;
-    std::pmr::vector<float> nearest_; /* the kRank nearest, the farthest of them on top */
+    std::array<float, kRank> nearest_ = {}; /* a heap, the farthest on top */
 };
 
 }  // namespace hnsw::core

@@ -34,6 +34,12 @@ void push_all(Beam &beam, const std::vector<NodeId> &ids) {
         beam.push(static_cast<float>(id), id);
 }
 
+void keep_all(Beam &beam, const std::vector<NodeId> &ids) {
+    const Beam::Kept kept = beam.keep(ids.size());
+    std::copy(ids.begin(), ids.end(), kept.ids);
+    std::copy(ids.begin(), ids.end(), kept.distances);
+}
+
 std::vector<NodeId> range(NodeId first, NodeId end) {
     std::vector<NodeId> out;
     for (NodeId id = first; id < end; id++)
@@ -154,20 +160,15 @@ TEST(Beam, DropsItsReach) {
     for (uint32_t seed = 0; seed < 20; seed++) {
         Beam beam(std::pmr::get_default_resource());
         beam.reset(10, 10);
+        beam.expect_reach();
         const std::vector<NodeId> ids = shuffled(100, seed);
+        keep_all(beam, ids);
         push_all(beam, {ids.begin(), ids.begin() + 30});
-        const float tenth = beam.horizon();
+        beam.set_reach(30, 40);
+        push_all(beam, {ids.begin() + 30, ids.begin() + 50});
         beam.set_reach(4, 40);
-        EXPECT_EQ(beam.bound_aside(), tenth);
-        for (auto id = ids.begin() + 30; id != ids.end(); ++id) {
-            const auto distance = static_cast<float>(*id);
-            if (distance < beam.bound())
-                beam.push(distance, *id);
-            else if (distance < beam.bound_aside())
-                beam.put_aside(distance, *id);
-        }
+        push_all(beam, {ids.begin() + 50, ids.end()});
         EXPECT_EQ(expanded(beam), range(0, 4));
-        EXPECT_FALSE(beam.exhausted());
         beam.drop_reach();
         EXPECT_FALSE(beam.has_reach());
         EXPECT_EQ(beam.horizon(), 9);
@@ -175,21 +176,22 @@ TEST(Beam, DropsItsReach) {
     }
 }
 
-/* What waits aside does not grow with the search. */
-TEST(Beam, KeepsNoMoreAsideThanItMayTakeUp) {
+/* What it keeps does not grow with the search. */
+TEST(Beam, KeepsNoMoreThanItMayTakeUp) {
     Beam beam(std::pmr::get_default_resource());
     beam.reset(10, 10);
+    beam.expect_reach();
     beam.set_reach(4, 40);
-    EXPECT_TRUE(std::isinf(beam.bound_aside()));
-    for (NodeId id : shuffled(10000, 8))
-        if (static_cast<float>(id) < beam.bound_aside() && id >= 4)
-            beam.put_aside(static_cast<float>(id), id);
-    EXPECT_LT(beam.bound_aside(), 50);
-    size_t waiting = 0;
-    beam.for_each_waiting([&](const Beam::Entry &) { waiting++; });
-    EXPECT_LE(waiting, 40u);
+    const std::vector<NodeId> ids = shuffled(100000, 8);
+    for (size_t i = 0; i < ids.size(); i += 20) {
+        const std::vector<NodeId> some(&ids[i], &ids[i] + 20);
+        keep_all(beam, some);
+        push_all(beam, some);
+    }
+    EXPECT_LE(beam.bytes(), size_t{128} << 10);
+    EXPECT_EQ(expanded(beam), range(0, 4));
     beam.drop_reach();
-    EXPECT_EQ(expanded(beam), range(4, 14));
+    EXPECT_EQ(expanded(beam), range(4, 10));
 }
 
 }  // namespace

@@ -28,8 +28,8 @@ TEST(Reach, IsNotUsedWhereNothingIsKnown) {
     EXPECT_EQ(Reach::factor(std::nanf(""), 68, 68), 0);
     Beam beam(std::pmr::get_default_resource());
     beam.reset(20, 20);
-    Reach reach(std::pmr::get_default_resource());
-    reach.begin(0);
+    Reach reach;
+    reach.begin(0, 20);
     EXPECT_FALSE(reach.used());
     for (int i = 0; i < 100; i++)
         reach.found(static_cast<float>(i));
@@ -40,9 +40,9 @@ TEST(Reach, IsNotUsedWhereNothingIsKnown) {
 TEST(Reach, IsAMultipleOfTheTenthDistance) {
     Beam beam(std::pmr::get_default_resource());
     beam.reset(20, 20);
-    Reach reach(std::pmr::get_default_resource());
+    Reach reach;
     for (int again = 0; again < 2; again++) {
-        reach.begin(2);
+        reach.begin(2, 20);
         for (int i = 100; i > 91; i--)
             reach.found(static_cast<float>(i));
         reach.apply_to(&beam);
@@ -63,8 +63,8 @@ TEST(Reach, IsAMultipleOfTheTenthDistance) {
 TEST(Reach, WaitsForAShareOfTheWidth) {
     Beam beam(std::pmr::get_default_resource());
     beam.reset(800, 800);
-    Reach reach(std::pmr::get_default_resource());
-    reach.begin(1.1f);
+    Reach reach;
+    reach.begin(1.1f, 800);
     for (int i = 0; i < 99; i++) {
         reach.found(1);
         reach.apply_to(&beam);
