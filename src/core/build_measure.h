@@ -38,7 +38,7 @@ struct SearchWidths {
 };
 
 /* Nothing is known of a graph of few rows, which says little about the one it grows into. With `spare` bytes
- * of memory, up to 5 MB, it takes half as long as without. */
+ * of memory, up to 4 MB, it looks at more rows. */
 SearchWidths measure_widths(const Arena &arena, const Space &space, const CreateOptions &options,
                             size_t spare, Poll poll, std::pmr::memory_resource *memory);
 
