@@ -62,8 +62,10 @@ public:
         NodeId *ids;
     };
     Kept keep(size_t n) {
-        if (kept_ + n > kMostKept)
+        if (kept_ + n > kMostKept) {
             spill_kept();
+            thin_spilled();
+        }
         kept_ += n;
         return {&kept_distances_[kept_ - n], &kept_ids_[kept_ - n]};
     }
@@ -78,11 +80,11 @@ public:
         set_bound();
     }
     bool has_reach() const { return reach_ < std::numeric_limits<float>::infinity(); }
-    /* Expands the nearest `width` again, and takes up what had fallen out. */
+    /* Expands the nearest `width` again, and takes up what had fallen out. Also where no reach was set after all. */
     void drop_reach() {
         spill_kept();
-        /* What is nearer has been in the beam to its end. */
-        std::erase_if(spilled_, [this](const Entry &e) { return e.distance < reach_; });
+        /* What is nearer is in the beam still. */
+        std::erase_if(spilled_, [this](const Entry &e) { return e.distance < bound_; });
         reach_ = std::numeric_limits<float>::infinity();
         keeps_ = false;
         keep_spilled_ = true;
@@ -178,22 +180,22 @@ private:
 
     void set_bound() { bound_ = entries_.size() < most_ ? reach_ : entries_.back().distance; }
 
-    /* Of what was kept not much more will be taken up than there is room for beside what is within reach: beyond
-     * twice as much, about the farthest half goes. */
     void spill_kept() {
         for (size_t i = 0; i < kept_; i++)
             if (kept_distances_[i] < cutoff_)
                 spilled_.push_back({kept_distances_[i], kept_ids_[i]});
         kept_ = 0;
-        const size_t most = room_ + most_;
-        if (spilled_.size() < 2 * most || spilled_.size() < kCutSample)
+    }
+
+    /* The farther half, or about as much, goes if there are more than will ever be taken up. */
+    void thin_spilled() {
+        if (spilled_.size() < std::max(kMostKept, 2 * (room_ + most_)))
             return;
         float sample[kCutSample];
         for (size_t i = 0; i < kCutSample; i++)
             sample[i] = spilled_[i * spilled_.size() / kCutSample].distance;
-        float *cut = sample + std::min(kCutSample - 1, kCutSample * 5 / 4 * most / spilled_.size());
-        std::nth_element(sample, cut, sample + kCutSample);
-        cutoff_ = *cut;
+        std::nth_element(sample, sample + kCutSample / 2, sample + kCutSample);
+        cutoff_ = sample[kCutSample / 2];
         std::erase_if(spilled_, [this](const Entry &e) { return e.distance >= cutoff_; });
     }
 

@@ -287,6 +287,8 @@ bool Scan::Impl::more_of_graph() {
         horizon = index.space().operator_value(query, reach.settled());
         return true;
     }
+    if (graph.beam().keeps())
+        graph.beam().drop_reach();
     first_beam = false;
     /* Beyond the beam's bound nodes may be missing still. */
     horizon =

@@ -46,7 +46,7 @@ public:
      * there would be none to measure from. How they grow with each other is the mean of three data sets
      * (docs/performance.md). */
     static float factor(float measured, size_t width, size_t measured_width) {
-        if (!(measured > 1) || width <= kRank || measured_width <= kRank)
+        if (!(measured > 1) || width < 2 * kRank || measured_width < 2 * kRank)
             return 0;
         constexpr double kPower = 1.5;
         const auto wide = [](size_t nodes) { return std::log(static_cast<double>(nodes) / kRank); };

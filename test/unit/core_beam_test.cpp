@@ -176,6 +176,23 @@ TEST(Beam, DropsItsReach) {
     }
 }
 
+/* None was set after all. */
+TEST(Beam, MayNeverHaveTheReachExpected) {
+    Beam beam(std::pmr::get_default_resource());
+    beam.reset(10, 10);
+    beam.expect_reach();
+    const std::vector<NodeId> ids = shuffled(100, 9);
+    keep_all(beam, ids);
+    push_all(beam, ids);
+    EXPECT_EQ(expanded(beam), range(0, 10));
+    beam.drop_reach();
+    EXPECT_EQ(beam.horizon(), 9);
+    EXPECT_FALSE(beam.exhausted());
+    beam.widen(25);
+    const std::vector<NodeId> out = expanded(beam);
+    EXPECT_EQ(std::vector<NodeId>(out.begin() + (out[0] == 9), out.end()), range(10, 24));
+}
+
 /* What it keeps does not grow with the search. */
 TEST(Beam, KeepsNoMoreThanItMayTakeUp) {
     Beam beam(std::pmr::get_default_resource());

@@ -431,6 +431,15 @@ TEST_F(ReachOfIndex, IsNotAllThatCanBeHad) {
     EXPECT_EQ(all_rows(test, queries[0]), numbers(rows.size()));
 }
 
+/* However many rows are asked for after a narrow beam, those that it left aside lead to them. */
+TEST_F(ReachOfIndex, LosesNothingForLater) {
+    for (uint32_t ef : {2, 9, 10, 20}) {
+        double reads;
+        EXPECT_GE(recall(ef, 200, &reads), 0.95) << ef;
+        EXPECT_EQ(test.stats.exact_pass_records, 0u) << ef;
+    }
+}
+
 TEST(Build, MeasuresNoReachWhereDistancesWillNotDo) {
     for (Metric metric : {Metric::kInnerProduct, Metric::kL1}) {
         BuildSpec spec{.create = {.metric = metric, .dim = 16}};
