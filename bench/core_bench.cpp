@@ -1,10 +1,10 @@
 /*
  * Build and search without a server: builds an index in memory from a folder of vectors, searches
- * it as the server would (the scan's rows put into exact order by a queue), and prints recall@10 by
+ * it as the server would (the scan's rows put into exact order by a queue), and prints recall@k by
  * distance, records read and processor microseconds per query for several ef, and how long the
  * build took.
  *
- *   core_bench --data DIR [--m 16] [--ef-construction 64] [--threads 1] [--rows N] [--queries N]
+ *   core_bench --data DIR [--k 10] [--m 16] [--ef-construction 64] [--threads 1] [--rows N] [--queries N]
  *              [--memory BYTES] [--ef 10,20,40,80,120,200,400] [--metric l2|cosine|ip|l1]
  *              [--inserted N]: the last N rows are inserted one by one
  *              [--filters attribute|tids [--strategies 01234]]: filtered searches, see core_filters.h;
@@ -60,6 +60,8 @@ std::vector<double> limits(const std::string &file, core::Metric metric, const M
             in.read(reinterpret_cast<char *>(&n), 4);
             std::vector<int32_t> ids(static_cast<size_t>(n));
             in.read(reinterpret_cast<char *>(ids.data()), n * 4);
+            if (k > ids.size())
+                die(file + " has too few neighbours for --k");
             out.push_back(distance(metric, queries.row(q),
                                    base.row(static_cast<size_t>(ids[k - 1])), base.dim));
             continue;
@@ -103,6 +105,7 @@ struct Arguments {
     std::string data;
     std::string metric;
     core::CreateOptions create;
+    uint32_t k = 10;
     unsigned threads = 1;
     size_t rows = SIZE_MAX;
     size_t queries = SIZE_MAX;
@@ -123,6 +126,8 @@ Arguments parse(int argc, char **argv) {
             a.data = value;
         else if (key == "--metric")
             a.metric = value;
+        else if (key == "--k")
+            a.k = static_cast<uint32_t>(std::stoul(value));
         else if (key == "--m")
             a.create.m = static_cast<uint32_t>(std::stoul(value));
         else if (key == "--ef-construction")
@@ -155,6 +160,8 @@ Arguments parse(int argc, char **argv) {
     }
     if (a.data.empty())
         die("--data DIR is missing");
+    if (a.k == 0)
+        die("--k must be positive");
     if (a.metric.empty())
         a.metric = std::filesystem::exists(a.data + "/gt_cos.ivecs") ? "cosine" : "l2";
     a.create.metric = a.metric == "cosine" ? core::Metric::kCosine
@@ -364,7 +371,6 @@ uint32_t top(core::Scan &scan, const Arguments &a, const Matrix &base, const flo
 
 void search(const Arguments &a, const Matrix &base, const Matrix &queries,
             const std::vector<double> &limit, core::MemStore &store) {
-    constexpr uint32_t kK = 10;
     std::pmr::memory_resource *memory = std::pmr::get_default_resource();
     core::Stats stats;
     core::Context context{memory, &stats};
@@ -380,10 +386,10 @@ void search(const Arguments &a, const Matrix &base, const Matrix &queries,
             core::ScanOptions options;
             options.ef = ef;
             scan.begin(queries.row(q), options);
-            hits += top(scan, a, base, queries.row(q), kK, limit[q]);
+            hits += top(scan, a, base, queries.row(q), a.k, limit[q]);
         }
         const auto n = static_cast<double>(queries.rows());
-        std::printf("%6u %8.4f %8.1f %8.1f %10.0f\n", ef, static_cast<double>(hits) / n / kK,
+        std::printf("%6u %8.4f %8.1f %8.1f %10.0f\n", ef, static_cast<double>(hits) / n / a.k,
                     static_cast<double>(stats.records_read) / n, (cpu_seconds() - cpu) / n * 1e6,
                     static_cast<double>(stats.estimates) / n);
     }
@@ -415,7 +421,7 @@ int main(int argc, char **argv) {
     std::vector<double> limit;
     if (a.filters.empty())
         limit = limits(a.data + (a.metric == "cosine" ? "/gt_cos.ivecs" : "/gt_l2.ivecs"),
-                       a.create.metric, base, queries, 10, usable);
+                       a.create.metric, base, queries, a.k, usable);
     std::printf("%zu x %u, %s, m %u, ef_construction %u, %u threads\n", base.rows(), base.dim,
                 a.metric.c_str(), a.create.m, a.create.ef_construction, a.threads);
     core::MemStore store;

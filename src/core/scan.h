@@ -1,10 +1,11 @@
 /*
  * An ordered scan: rows nearest first, as many as are asked for, never stopping short.
  *
- * Phases: the graph (a beam of ef, widened each time more rows are wanted), then, when the graph is
- * exhausted or the memory limit is reached, an exact pass over all records not yet returned, then
- * rows without direction, then rows without a vector.  Rows leave in order of a proven lower bound of
- * their distance; the caller's reorder queue makes the order exact.
+ * Phases: the graph (as far as the index's reach says, or a beam of ef; widened each time more rows
+ * are wanted), then, when the graph is exhausted or the memory limit is reached, an exact pass over
+ * all records not yet returned, then rows without direction, then rows without a vector.  Rows leave
+ * in order of a proven lower bound of their distance; the caller's reorder queue makes the order
+ * exact.
  */
 #pragma once
 
