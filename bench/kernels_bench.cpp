@@ -4,6 +4,7 @@
 //   kernels_bench [--benchmark_filter=estimate]
 #include <benchmark/benchmark.h>
 
+#include <cmath>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -115,7 +116,27 @@ void edge_code(benchmark::State &state, const CodeKernels &k, uint32_t dim) {
 void hadamard(benchmark::State &state, const CodeKernels &k, uint32_t n) {
     std::vector<float> x(n);
     for (auto _ : state) {
-        k.hadamard(x.data(), n);
+        k.hadamard(x.data(), 1, n);
+        benchmark::ClobberMemory();
+    }
+}
+
+/* What a query goes through before its rotation. */
+void centre(benchmark::State &state, const CodeKernels &k, uint32_t n) {
+    std::vector<float> x = random_floats(n), y = random_floats(n), value(n), out(n);
+    for (auto _ : state) {
+        const double norm = std::sqrt(k.sum_squares(x.data(), n));
+        k.scaled(x.data(), 1 / norm, value.data(), n);
+        k.scaled_difference(value.data(), y.data(), 2, out.data(), n);
+        benchmark::ClobberMemory();
+    }
+}
+
+void negate(benchmark::State &state, const CodeKernels &k, uint32_t n) {
+    std::vector<float> x = random_floats(n);
+    std::vector<uint64_t> signs(n / 64, 0xB6D93A5F01C4E78Bu);
+    for (auto _ : state) {
+        k.negate(x.data(), signs.data(), n);
         benchmark::ClobberMemory();
     }
 }
@@ -156,6 +177,8 @@ void add_all(Isa isa) {
         add(k, "i8_dot_many/32_of_100000" + tail, i8_dot_many, dim, 100000u);
         add(k, "edge_code" + tail, edge_code, dim);
         add(k, "hamming" + tail, hamming, dim);
+        add(k, "norm_scaled_and_centred" + tail, centre, dim);
+        add(k, "negate" + tail, negate, dim);
         add(k, "max_abs_and_sq8_encode" + tail, sq8_encode, dim);
     }
     for (uint32_t n : {128u, 256u, 512u, 1024u, 2048u, 16384u})

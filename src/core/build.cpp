@@ -107,6 +107,7 @@ BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attri
     space_.prepare(value, &query_);
     if (query_.zero)
         return arena_.add_outside(Arena::Outside::kZero, tid) ? Added::kRow : Added::kFull;
+    space_.identify(&query_);
     ArenaId twin = arena_.find(query_.hash);
     last_node_ = twin;
     if (twin == kNoArenaNode) {

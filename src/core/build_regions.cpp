@@ -160,6 +160,7 @@ void RegionBuild::add(const float *value, HeapTid tid, const Attributes &row) {
         add_to_tid_list(index_, true, tid);
         return;
     }
+    index_.space().identify(&query_);
     const uint32_t place = find_place();
     Region &home = region_[place];
     const size_t bytes = options_.dim * sizeof(float);

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <numeric>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -26,6 +25,12 @@ constexpr double kMaxFactorA = 1e36;
 constexpr double kMaxFactorB = 1e18;
 
 constexpr double kEpsilon = 0x1p-23;
+
+constexpr auto kOnes = [] {
+    std::array<int8_t, 64> ones{};
+    ones.fill(1);
+    return ones;
+}();
 
 uint64_t splitmix64(uint64_t &state) {
     uint64_t z = (state += 0x9E3779B97F4A7C15u);
@@ -56,84 +61,6 @@ float to_finite_float(double value) {
  * operators' (simd/kernels.h states theirs): the narrowest tables sum in four lanes. */
 double sum_error(uint32_t dim) { return (dim / 4.0 + 64) * kEpsilon; }
 
-/* In lanes: additions that wait for each other would take longer than the rest of prepare(). */
-double euclidean_norm(const float *x, uint32_t n) {
-    constexpr uint32_t kSums = 8;
-    double sums[kSums] = {};
-    uint32_t i = 0;
-    for (; i + kSums <= n; i += kSums)
-        for (uint32_t lane = 0; lane < kSums; lane++)
-            sums[lane] += double{x[i + lane]} * x[i + lane];
-    for (; i < n; i++)
-        sums[0] += double{x[i]} * x[i];
-    return std::sqrt(std::accumulate(sums, sums + kSums, 0.0));
-}
-
-/* Four numbers at a time, in what every machine of a kind has. Lengths are multiples of four. */
-constexpr uint32_t kLanes = 4;
-using Words [[gnu::vector_size(16)]] = uint32_t;
-using Floats [[gnu::vector_size(16)]] = float;
-using Doubles [[gnu::vector_size(32)]] = double;
-
-template <typename T>
-T load(const float *x) {
-    T lanes;
-    std::memcpy(&lanes, x, sizeof(lanes));
-    return lanes;
-}
-
-template <typename T>
-void store(float *x, T lanes) {
-    std::memcpy(x, &lanes, sizeof(lanes));
-}
-
-/* Sign bits of the lanes, by the bits that say which are to be flipped. */
-alignas(16) constexpr auto kFlips = [] {
-    std::array<std::array<uint32_t, kLanes>, 1 << kLanes> flips{};
-    for (uint32_t bits = 0; bits < flips.size(); bits++)
-        for (uint32_t lane = 0; lane < kLanes; lane++)
-            flips[bits][lane] = (bits >> lane) << 31;
-    return flips;
-}();
-
-/* Negates x[i] where bit i is set. */
-void negate(float *x, const uint64_t *bits, uint32_t n) {
-    for (uint32_t i = 0; i < n; i += kLanes) {
-        Words flips;
-        std::memcpy(&flips, kFlips[(bits[i / 64] >> (i % 64)) % kFlips.size()].data(),
-                    sizeof(flips));
-        store(x + i, load<Words>(x + i) ^ flips);
-    }
-}
-
-void multiply(float *x, float by, uint32_t n) {
-    for (uint32_t i = 0; i < n; i += kLanes)
-        store(x + i, load<Floats>(x + i) * by);
-}
-
-/* x[i] *= by, rounded to float once; n need not be a multiple of four. */
-void multiply_exactly(float *x, double by, uint32_t n) {
-    uint32_t i = 0;
-    for (; i + kLanes <= n; i += kLanes) {
-        const auto product = __builtin_convertvector(load<Floats>(x + i), Doubles) * by;
-        store(x + i, __builtin_convertvector(product, Floats));
-    }
-    for (; i < n; i++)
-        x[i] = static_cast<float>(x[i] * by);
-}
-
-/* out[i] = (x[i] - y[i]) * by, rounded to float once; n need not be a multiple of four. */
-void scaled_difference(const float *x, const float *y, double by, float *out, uint32_t n) {
-    uint32_t i = 0;
-    for (; i + kLanes <= n; i += kLanes) {
-        const auto a = __builtin_convertvector(load<Floats>(x + i), Doubles);
-        const auto b = __builtin_convertvector(load<Floats>(y + i), Doubles);
-        store(out + i, __builtin_convertvector((a - b) * by, Floats));
-    }
-    for (; i < n; i++)
-        out[i] = static_cast<float>((double{x[i]} - y[i]) * by);
-}
-
 }  // namespace
 
 Rotation::Rotation(uint32_t padded_dim, uint64_t seed, std::pmr::memory_resource *memory)
@@ -146,15 +73,14 @@ Rotation::Rotation(uint32_t padded_dim, uint64_t seed, std::pmr::memory_resource
 }
 
 void Rotation::flip(float *x, uint32_t round) const {
-    negate(x, &signs_[size_t{round} * (dim_ / 64)], dim_);
+    simd::code_kernels().negate(x, &signs_[size_t{round} * (dim_ / 64)], dim_);
 }
 
 /* The transform covers a power of two; alternating ends reaches every coordinate. It is its own
  * inverse. */
 void Rotation::transform(float *x, uint32_t round) const {
     float *part = round % 2 == 0 ? x : x + (dim_ - power_);
-    simd::code_kernels().hadamard(part, power_);
-    multiply(part, norm_, power_);
+    simd::code_kernels().hadamard(part, norm_, power_);
 }
 
 void Rotation::apply(float *x) const {
@@ -213,25 +139,17 @@ const float *Space::shift(uint8_t from, uint8_t to) const {
 }
 
 void Space::prepare(const float *value, Query *query) const {
-    query->value.resize(dim_);
-    /* Adding 0 turns -0 into +0: equal values have equal hashes. */
-    for (uint32_t i = 0; i < dim_; i++)
-        query->value[i] = value[i] + 0.0f;
-    query->norm = euclidean_norm(query->value.data(), dim_);
-    query->zero = false;
+    query->norm = std::sqrt(kernels_.sum_squares(value, dim_));
+    query->zero = metric_ == Metric::kCosine && query->norm == 0;
     query->by_product = metric_ == Metric::kInnerProduct;
-    if (metric_ == Metric::kCosine) {
-        query->zero = query->norm == 0;
-        if (!query->zero) {
-            multiply_exactly(query->value.data(), 1 / query->norm, dim_);
-            query->norm = 1;
-        }
+    double factor = 1;
+    if (metric_ == Metric::kCosine && !query->zero) {
+        factor = 1 / query->norm;
+        query->norm = 1;
     }
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical,
-                             XXH3_128bits(query->value.data(), size_t{dim_} * sizeof(float)));
-    std::memcpy(query->hash, canonical.digest, sizeof(query->hash));
-
+    /* Of zeros +0 alone is left: equal values have equal hashes. */
+    query->value.resize(dim_);
+    kernels_.scaled(value, factor, query->value.data(), dim_);
     double largest = kernels_.max_abs(query->value.data(), dim_);
     query->unit = power_above(std::max(largest, largest_centre_));
     const double inverse = 1 / query->unit;
@@ -240,12 +158,19 @@ void Space::prepare(const float *value, Query *query) const {
     for (uint32_t c = 0; c < centre_count_; c++) {
         float *q = &query->rotated[size_t{c} * padded_];
         const float *centre = &centres_[size_t{c} * padded_];
-        scaled_difference(query->value.data(), centre, inverse, q, dim_);
+        kernels_.scaled_difference(query->value.data(), centre, inverse, q, dim_);
         std::fill(q + dim_, q + padded_, 0.0f);
         if (metric_ != Metric::kL1)
             rotation_.apply(q);
         quantise(query, c);
     }
+}
+
+void Space::identify(Query *query) const {
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical,
+                             XXH3_128bits(query->value.data(), size_t{dim_} * sizeof(float)));
+    std::memcpy(query->hash, canonical.digest, sizeof(query->hash));
 }
 
 void Space::prepare_from(const Sq8 &v, Query *query) const {
@@ -278,14 +203,14 @@ void Space::quantise(Query *query, uint32_t c) const {
     centred.step = kernels_.max_abs(q, bits_) / 127;
     float inverse_step = centred.step > FLT_MIN ? 1 / centred.step : 0;
     kernels_.sq8_encode(q, inverse_step, centred.step, x, bits_);
-    for (uint32_t i = 0; i < bits_; i++)
-        centred.sum += x[i];
+    for (uint32_t i = 0; i < bits_; i += kOnes.size())
+        centred.sum += kernels_.i8_dot(x + i, kOnes.data(), kOnes.size());
 }
 
 bool Space::accumulate(const float *value, double *sum) const {
     double scale = 1;
     if (metric_ == Metric::kCosine) {
-        double norm = euclidean_norm(value, dim_);
+        double norm = std::sqrt(kernels_.sum_squares(value, dim_));
         if (norm == 0)
             return false;
         scale = 1 / norm;

@@ -94,7 +94,7 @@ struct Query {
      * the global one, and a short vector is not cut off by long ones. */
     bool by_product = false;
     Centred centred[kMaxCentres];
-    uint8_t hash[16] = {};
+    uint8_t hash[16] = {}; /* of `value`: Space::identify() */
 
     std::pmr::vector<float> value;   /* as indexed: for cosine the unit vector */
     std::pmr::vector<float> rotated; /* behind Centred::q */
@@ -120,11 +120,13 @@ public:
     uint32_t centre_count() const { return centre_count_; }
     bool has_codes() const { return bits_ != 0; }
 
-    /* value: dim finite floats. */
+    /* value: dim finite floats. hash is not set. */
     void prepare(const float *value, Query *query) const;
-    /* The same for a value of which only the record is at hand: its SQ8 vector stands for it. hash
-     * and value are not set. */
+    /* The same for a value of which only the record is at hand: its SQ8 vector stands for it. Nor is
+     * value set. */
     void prepare_from(const Sq8 &v, Query *query) const;
+    /* Sets the hash of a prepared value, by which equal ones find each other and get a level. */
+    void identify(Query *query) const;
     /* Adds the value (for cosine its unit vector) to `sum`, dim doubles: centres are averages of
      * these. False, and nothing added, for a cosine zero vector. */
     bool accumulate(const float *value, double *sum) const;

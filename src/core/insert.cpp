@@ -157,6 +157,7 @@ void Inserter::Impl::insert(const float *value, HeapTid tid) {
         guess_centre();
         index.space().prepare(value, &query);
     }
+    index.space().identify(&query);
     query.by_product = false; /* the graph's distances, not the operator's */
     const Space &space = index.space();
     own.resize(space.padded());

@@ -108,6 +108,22 @@ struct V {
         x = fma(x, _mm256_setr_ps(1, 1, -1, -1, 1, 1, -1, -1), _mm256_permute_ps(x, 0x4e));
         return fma(x, _mm256_setr_ps(1, 1, 1, 1, -1, -1, -1, -1), _mm256_permute2f128_ps(x, x, 1));
     }
+    static F flip(F x, uint32_t bits) {
+        const __m256i to_sign = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24);
+        __m256i signs = _mm256_sllv_epi32(_mm256_set1_epi32(static_cast<int>(bits)), to_sign);
+        return _mm256_xor_ps(x, _mm256_and_ps(_mm256_castsi256_ps(signs), _mm256_set1_ps(-0.0f)));
+    }
+
+    using D = __m256d;
+    static constexpr size_t kDoubleLanes = 4;
+    static D zero_d() { return _mm256_setzero_pd(); }
+    static D set1_d(double x) { return _mm256_set1_pd(x); }
+    static D load_d(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+    static D sub_d(D a, D b) { return _mm256_sub_pd(a, b); }
+    static D mul_d(D a, D b) { return _mm256_mul_pd(a, b); }
+    static D fma_d(D a, D b, D c) { return _mm256_fmadd_pd(a, b, c); }
+    static void store_d(float *p, D x) { _mm_storeu_ps(p, _mm256_cvtpd_ps(x)); }
+    static void store_doubles(double *p, D x) { _mm256_storeu_pd(p, x); }
 
     using I = __m256i;
     static constexpr size_t kBytes = 32;

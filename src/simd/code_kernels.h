@@ -6,8 +6,8 @@
  * scale * x[i].  A code is `bits` bits, a multiple of 64, bit j of byte j/8 (least significant
  * first) standing for coordinate j.  Pointers need no alignment.  No kernel reads outside its
  * inputs, allocates or fails.  The scalar table is the reference for all others; integer
- * results (codes of edges and of vectors among them) and Hadamard transforms are identical for
- * every instruction set.  Other float results differ by summation order and fused multiply-adds
+ * results (codes of edges and of vectors among them) and all that leads to a rotated vector (from
+ * sum_squares to max_abs below) are identical for every instruction set.  Other float results differ by summation order and fused multiply-adds
  * only: their error is at most (dim / 16 + 64) * 2^-23 of the same sum with every difference
  * replaced by the sum of its operands' magnitudes, plus dim * 2^-148 where squares fall below
  * the normal range; estimates are within 4 * 2^-23 of the sum of their terms' magnitudes.  A sum
@@ -74,8 +74,18 @@ struct CodeKernels {
     EdgeSums (*edge_code)(const int8_t *u, float scale_u, const int8_t *v, float scale_v,
                           const float *shift, uint32_t dim, uint32_t bits, uint8_t *code);
 
-    /* In-place unnormalised fast Walsh-Hadamard transform of n floats, n a power of two >= 2. */
-    void (*hadamard)(float *x, uint32_t n);
+    /* sum of x[i]^2 in eight double lanes, element i in lane i % 8, which are then added one after
+     * another: no finite input overflows or underflows */
+    double (*sum_squares)(const float *x, uint32_t n);
+    /* out[i] = x[i] * by, computed in double; zeros of either sign become +0 */
+    void (*scaled)(const float *x, double by, float *out, uint32_t n);
+    /* out[i] = (x[i] - y[i]) * by, computed in double */
+    void (*scaled_difference)(const float *x, const float *y, double by, float *out, uint32_t n);
+    /* x[i] = -x[i] where bit i % 64 of signs[i / 64] is set; n a multiple of 64 */
+    void (*negate)(float *x, const uint64_t *signs, uint32_t n);
+    /* In-place fast Walsh-Hadamard transform of n floats, each result times `by` (1 / sqrt(n) makes
+     * it a rotation); n a power of two >= 2. */
+    void (*hadamard)(float *x, float by, uint32_t n);
 
     /* largest |x[i]| (0 for n = 0; inputs are finite) */
     float (*max_abs)(const float *x, uint32_t n);

@@ -78,6 +78,23 @@ struct V {
         x = fma(x, vld1q_f32(odd), vrev64q_f32(x));
         return fma(x, vld1q_f32(high), vextq_f32(x, x, 2));
     }
+    static F flip(F x, uint32_t bits) {
+        const int32_t to_sign[kLanes] = {31, 30, 29, 28};
+        uint32x4_t signs = vshlq_u32(vdupq_n_u32(bits), vld1q_s32(to_sign));
+        signs = vandq_u32(signs, vdupq_n_u32(0x80000000u));
+        return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), signs));
+    }
+
+    using D = float64x2_t;
+    static constexpr size_t kDoubleLanes = 2;
+    static D zero_d() { return vdupq_n_f64(0); }
+    static D set1_d(double x) { return vdupq_n_f64(x); }
+    static D load_d(const float *p) { return vcvt_f64_f32(vld1_f32(p)); }
+    static D sub_d(D a, D b) { return vsubq_f64(a, b); }
+    static D mul_d(D a, D b) { return vmulq_f64(a, b); }
+    static D fma_d(D a, D b, D c) { return vfmaq_f64(c, a, b); }
+    static void store_d(float *p, D x) { vst1_f32(p, vcvt_f32_f64(x)); }
+    static void store_doubles(double *p, D x) { vst1q_f64(p, x); }
 
     using I = int32x4_t;
     static constexpr size_t kBytes = 16;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
 
 #include "simd/code_tables.h"
 
@@ -27,6 +28,7 @@ float rounded(float x) {
 }
 
 constexpr uint32_t kPartials = 8;
+constexpr uint32_t kDoubleSums = 8;
 
 float total(const float *part) {
     return ((part[0] + part[1]) + (part[2] + part[3])) +
@@ -126,7 +128,33 @@ EdgeSums edge_code(const int8_t *u, float scale_u, const int8_t *v, float scale_
     return {total(square), total(magnitude), scale_u * static_cast<float>(dot)};
 }
 
-void hadamard(float *x, uint32_t n) {
+/* The square of a float is exact in double, so that it makes no difference whether it is fused with
+ * the addition. */
+double sum_squares(const float *x, uint32_t n) {
+    double sum[kDoubleSums] = {};
+    for (uint32_t i = 0; i < n; i++)
+        sum[i % kDoubleSums] += double{x[i]} * x[i];
+    return std::accumulate(sum, sum + kDoubleSums, 0.0);
+}
+
+void scaled(const float *x, double by, float *out, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = static_cast<float>(x[i] * by + 0.0);
+}
+
+void scaled_difference(const float *x, const float *y, double by, float *out, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = static_cast<float>((double{x[i]} - y[i]) * by);
+}
+
+void negate(float *x, const uint64_t *signs, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t sign = static_cast<uint32_t>(signs[i / 64] >> (i % 64)) << 31;
+        x[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(x[i]) ^ sign);
+    }
+}
+
+void hadamard(float *x, float by, uint32_t n) {
     for (uint32_t h = 1; h < n; h *= 2) {
         for (uint32_t i = 0; i < n; i += 2 * h) {
             for (uint32_t j = i; j < i + h; j++) {
@@ -136,6 +164,8 @@ void hadamard(float *x, uint32_t n) {
             }
         }
     }
+    for (uint32_t i = 0; i < n; i++)
+        x[i] *= by;
 }
 
 float max_abs(const float *x, uint32_t n) {
@@ -174,6 +204,10 @@ const CodeKernels kScalarCodeKernels = {
     .hamming = hamming,
     .hamming_many = hamming_many,
     .edge_code = edge_code,
+    .sum_squares = sum_squares,
+    .scaled = scaled,
+    .scaled_difference = scaled_difference,
+    .negate = negate,
     .hadamard = hadamard,
     .max_abs = max_abs,
     .sq8_encode = sq8_encode,

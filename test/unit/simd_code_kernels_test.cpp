@@ -346,7 +346,7 @@ TEST_P(CodeKernelsTest, Hadamard) {
         for (float &value : x)
             value = std::round(value * 16);
         Unaligned<float> y = x;
-        k().hadamard(y.begin(), n);
+        k().hadamard(y.begin(), 1, n);
         for (uint32_t t = 0; t < 64; t++) {
             uint32_t i = n <= 64 ? t % n : static_cast<uint32_t>(rng()) % n;
             double want = 0;
@@ -356,9 +356,57 @@ TEST_P(CodeKernelsTest, Hadamard) {
         }
         /* On any input every instruction set adds the same pairs in the same order. */
         Unaligned<float> z = random_floats(n, rng, 1e30f), reference = z;
-        k().hadamard(z.begin(), n);
-        hnsw::simd::code_kernels_for(Isa::kScalar).hadamard(reference.begin(), n);
+        k().hadamard(z.begin(), 0.3f, n);
+        hnsw::simd::code_kernels_for(Isa::kScalar).hadamard(reference.begin(), 0.3f, n);
         ASSERT_EQ(z.data, reference.data) << n;
+    }
+}
+
+// What precedes the transform is the same to the last bit on every machine: rows of one value are
+// known by their bits.
+TEST_P(CodeKernelsTest, ScaledAndCentred) {
+    const CodeKernels &reference = hnsw::simd::code_kernels_for(Isa::kScalar);
+    for (uint32_t n = 0; n <= 200; n++) {
+        for (float scale : kScales) {
+            Unaligned<float> x = random_floats(n, rng, scale), y = random_floats(n, rng, scale);
+            if (n > 1)
+                x[n / 2] = -0.0f;
+            const double by = 0.7071067811865476 / scale;
+
+            long double squares = 0;
+            for (float value : x)
+                squares += static_cast<long double>(value) * value;
+            const double sum = k().sum_squares(x.begin(), n);
+            ASSERT_EQ(sum, reference.sum_squares(x.begin(), n)) << n;
+            ASSERT_LE(std::fabs(sum - squares), n * 0x1p-52L * squares) << n;
+
+            Unaligned<float> scaled(n), centred(n);
+            k().scaled(x.begin(), by, scaled.begin(), n);
+            k().scaled_difference(x.begin(), y.begin(), by, centred.begin(), n);
+            for (uint32_t i = 0; i < n; i++) {
+                const double product = x[i] * by, difference = (double{x[i]} - y[i]) * by;
+                ASSERT_EQ(scaled[i], static_cast<float>(product)) << n << " element " << i;
+                ASSERT_FALSE(x[i] == 0 && std::signbit(scaled[i])) << n << " element " << i;
+                ASSERT_EQ(centred[i], static_cast<float>(difference)) << n << " element " << i;
+            }
+        }
+    }
+}
+
+TEST_P(CodeKernelsTest, Negation) {
+    for (uint32_t dim : kDims) {
+        Unaligned<float> x = random_floats(dim, rng, 1);
+        x[dim / 2] = 0;
+        Unaligned<float> y = x;
+        std::vector<uint64_t> signs(dim / 64);
+        for (uint64_t &word : signs)
+            word = (uint64_t{rng()} << 32) | rng();
+        k().negate(y.begin(), signs.data(), dim);
+        for (uint32_t i = 0; i < dim; i++) {
+            const float want = signs[i / 64] >> (i % 64) & 1 ? -x[i] : x[i];
+            ASSERT_EQ(std::bit_cast<uint32_t>(y[i]), std::bit_cast<uint32_t>(want))
+                << dim << " element " << i;
+        }
     }
 }
 
