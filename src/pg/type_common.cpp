@@ -22,12 +22,10 @@ const char *quotable(const char *literal) {
 void recv_elements(StringInfo buf, std::span<float> out) {
     // All at once: a call for each of 1,536 elements is a tenth of a short query.
     const char *from = pq_getmsgbytes(buf, static_cast<int>(out.size_bytes()));
-    for (float &element : out) {
-        uint32 bits;
-        memcpy(&bits, from, sizeof(bits));
-        from += sizeof(bits);
-        element = std::bit_cast<float>(pg_ntoh32(bits));
-    }
+    if constexpr (std::endian::native == std::endian::little)
+        simd::kernels().reversed_bytes(from, out.data(), static_cast<uint32_t>(out.size()));
+    else
+        memcpy(out.data(), from, out.size_bytes());
 }
 
 bool check_dim(int64_t dim, const char *type, uint32_t max, Node *context) {

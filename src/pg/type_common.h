@@ -182,10 +182,8 @@ Datum type_recv(FunctionCallInfo fcinfo) {
     NewVector<E> v(static_cast<uint32_t>(dim));
     const std::span<typename E::Element> elements(v.data, static_cast<size_t>(dim));
     detail::recv_elements(buf, elements);
-    bool finite = true;
-    for (auto element : elements)
-        finite &= std::isfinite(E::widen(element));
-    if (!finite)
+    // One pass for all: the sum is finite if every element is.
+    if (!std::isfinite(E::norm_squared(elements.data(), static_cast<uint32_t>(dim))))
         for (auto element : elements)
             detail::check_element(E::widen(element), E::kName);
     return v.result;

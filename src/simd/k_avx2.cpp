@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "simd/kernel_tables.h"
 
@@ -33,6 +34,12 @@ struct V {
         __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
         s = _mm_add_ps(s, _mm_movehl_ps(s, s));
         return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+    }
+    static void store_reversed(const std::byte *in, float *out) {
+        const __m256i order = _mm256_broadcastsi128_si256(
+            _mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12));
+        __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(in));
+        _mm256_storeu_si256(reinterpret_cast<__m256i *>(out), _mm256_shuffle_epi8(x, order));
     }
 
     using D = __m256d;

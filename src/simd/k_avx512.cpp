@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "simd/kernel_tables.h"
 
@@ -35,6 +36,11 @@ struct V {
     static F abs(F a) { return _mm512_abs_ps(a); }
     static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
     static float reduce(F a) { return _mm512_reduce_add_ps(a); }
+    static void store_reversed(const std::byte *in, float *out) {
+        const __m512i order = _mm512_broadcast_i32x4(
+            _mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12));
+        _mm512_storeu_si512(out, _mm512_shuffle_epi8(_mm512_loadu_si512(in), order));
+    }
 
     using D = __m512d;
     static constexpr size_t kDoubleLanes = 8;

@@ -27,6 +27,10 @@ struct V {
     static F abs(F a) { return vabsq_f32(a); }
     static F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
     static float reduce(F a) { return vaddvq_f32(a); }
+    static void store_reversed(const std::byte *in, float *out) {
+        uint8x16_t bytes = vrev32q_u8(vld1q_u8(reinterpret_cast<const uint8_t *>(in)));
+        vst1q_f32(out, vreinterpretq_f32_u8(bytes));
+    }
 
     using D = float64x2_t;
     static constexpr size_t kDoubleLanes = 2;

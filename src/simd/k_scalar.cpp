@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "simd/kernel_tables.h"
 
@@ -20,6 +21,12 @@ struct V {
     // Not std::fma: without the instruction that is a slow library call.
     static F fma(F a, F b, F c) { return a * b + c; }
     static float reduce(F a) { return a; }
+    static void store_reversed(const std::byte *in, float *out) {
+        uint32_t bits;
+        std::memcpy(&bits, in, sizeof(bits));
+        bits = __builtin_bswap32(bits);
+        std::memcpy(out, &bits, sizeof(bits));
+    }
 
     using D = double;
     static constexpr size_t kDoubleLanes = 1;

@@ -32,6 +32,8 @@ struct Kernels {
     // Sum of a[i] ^ 2 in double lanes: no finite input overflows or underflows. Within
     // (n / 4 + 16) * 2^-52 of the exact value, relatively.
     double (*norm_squared)(const float *a, uint32_t n);
+    // out[i] = the float whose bytes stand at in + 4 * i in reverse order, whatever they are
+    void (*reversed_bytes)(const void *in, float *out, uint32_t n);
 };
 
 // The table for an instruction set this machine has; the scalar one for any other.

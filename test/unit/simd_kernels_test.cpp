@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <string>
@@ -114,6 +115,22 @@ TEST_P(SimdKernels, EmptyIsZero) {
     EXPECT_EQ(kernels().l1(nullptr, nullptr, 0), 0);
     EXPECT_EQ(kernels().cosine(nullptr, nullptr, 0).dot, 0);
     EXPECT_EQ(kernels().norm_squared(nullptr, 0), 0);
+}
+
+TEST_P(SimdKernels, BytesAreReversed) {
+    std::mt19937 rng(8);
+    for (size_t n = 0; n <= 130; n++) {
+        std::vector<unsigned char> in(n * 4 + n % 3); /* off any alignment */
+        for (unsigned char &byte : in)
+            byte = static_cast<unsigned char>(rng());
+        Unaligned out(n);
+        kernels().reversed_bytes(in.data() + n % 3, out.begin(), static_cast<uint32_t>(n));
+        for (size_t i = 0; i < n * 4; i++) {
+            unsigned char bytes[4];
+            std::memcpy(bytes, &out[i / 4], 4); /* any bits, NaN among them */
+            ASSERT_EQ(bytes[3 - i % 4], in[n % 3 + i]) << n << " byte " << i;
+        }
+    }
 }
 
 // Small integers make every intermediate exact, so all tables must agree to the last bit.
