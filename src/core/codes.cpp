@@ -344,9 +344,16 @@ void Space::encode_edge(const RecordImage &u, const Sq8 &v, uint32_t slot) const
             scaled_shift[i] = static_cast<float>(offset[i] / head.scale);
         offset = scaled_shift;
     }
-    simd::EdgeSums sums =
-        kernels_.edge_code(u.own(), 1.0f, v.x, relative_scale(v.scale, head.scale), offset, padded_,
-                           bits_, u.code(slot));
+    const float t = relative_scale(v.scale, head.scale);
+    /* Beyond the coded coordinates the squared length is all that is asked for. */
+    const bool by_product = offset == nullptr && bits_ < padded_;
+    simd::EdgeSums sums = kernels_.edge_code(u.own(), 1.0f, v.x, t, offset,
+                                             by_product ? bits_ : padded_, bits_, u.code(slot));
+    if (by_product) {
+        const double of_u = head.norm / head.scale, of_v = double{t} * v.norm / v.scale;
+        const double product = double{t} * kernels_.i8_dot(u.own(), v.x, padded_);
+        sums.r2 = static_cast<float>(std::max(0.0, of_u * of_u + of_v * of_v - 2 * product));
+    }
     double s = sums.abs_sum > 0 ? double{sums.r2} / sums.abs_sum : 0;
     double a = sums.r2 + 2 * s * sums.dot_u;
     double b = -2 * s;
