@@ -17,16 +17,15 @@ namespace {
  * that a beam of near nodes would never offer. */
 constexpr uint32_t kFar = 64;
 
-/* From this dimension on a search is wider than ef_construction asks, which 8-bit distances pay for, and takes
- * more candidates than it expands: to expand them too costs far more than to choose among them and finds
- * little. */
+/* From this dimension on a search takes more candidates than ef_construction asks for and expands fewer: to expand
+ * them too costs far more than to choose among them and finds little. */
 constexpr uint32_t kWideFrom = 256;
 
 SearchWidth search_width(const CreateOptions &options) {
     const uint32_t ef = options.ef_construction;
     if (padded_dim(options.dim) < kWideFrom)
         return {ef, ef};
-    return {ef + ef / 8, 2 * ef + ef / 4};
+    return {ef - ef / 8, 2 * ef + ef / 4};
 }
 
 /* Width of the search in the layers above a node's own. Next to nothing of a build's time. */
