@@ -203,8 +203,14 @@ void Space::quantise(Query *query, uint32_t c) const {
     centred.step = kernels_.max_abs(q, bits_) / 127;
     float inverse_step = centred.step > FLT_MIN ? 1 / centred.step : 0;
     kernels_.sq8_encode(q, inverse_step, centred.step, x, bits_);
+    centred.sum = coded_sum(x);
+}
+
+int32_t Space::coded_sum(const int8_t *x) const {
+    int32_t sum = 0;
     for (uint32_t i = 0; i < bits_; i += kOnes.size())
-        centred.sum += kernels_.i8_dot(x + i, kOnes.data(), kOnes.size());
+        sum += kernels_.i8_dot(x + i, kOnes.data(), kOnes.size());
+    return sum;
 }
 
 bool Space::accumulate(const float *value, double *sum) const {
@@ -346,10 +352,10 @@ void Space::encode_edge(const RecordImage &u, const Sq8 &v, uint32_t slot) const
     }
     const float t = relative_scale(v.scale, head.scale);
     /* Beyond the coded coordinates the squared length is all that is asked for. */
-    const bool by_product = offset == nullptr && bits_ < padded_;
+    const bool by_norms = offset == nullptr && bits_ < padded_;
     simd::EdgeSums sums = kernels_.edge_code(u.own(), 1.0f, v.x, t, offset,
-                                             by_product ? bits_ : padded_, bits_, u.code(slot));
-    if (by_product) {
+                                             by_norms ? bits_ : padded_, bits_, u.code(slot));
+    if (by_norms) {
         const double of_u = head.norm / head.scale, of_v = double{t} * v.norm / v.scale;
         const double product = double{t} * kernels_.i8_dot(u.own(), v.x, padded_);
         sums.r2 = static_cast<float>(std::max(0.0, of_u * of_u + of_v * of_v - 2 * product));
@@ -363,9 +369,6 @@ void Space::encode_edge(const RecordImage &u, const Sq8 &v, uint32_t slot) const
 
 void Space::edge_lengths(const RecordView &record, float *out) const {
     const int8_t *own = record.own();
-    int32_t sum = 0;
-    for (uint32_t i = 0; i < bits_; i++)
-        sum += own[i];
     /* The estimate of a query that is the node itself. */
     const simd::EstimateArgs args = {
         .codes = record.code(0),
@@ -374,7 +377,7 @@ void Space::edge_lengths(const RecordView &record, float *out) const {
         .n = record.count(),
         .bits = bits_,
         .query = own,
-        .query_sum = sum,
+        .query_sum = coded_sum(own),
         .base = 0,
         .mul_a = 1,
         .mul_b = 1,

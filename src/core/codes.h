@@ -163,6 +163,8 @@ public:
 private:
     const float *shift(uint8_t from, uint8_t to) const;
     void quantise(Query *query, uint32_t centre) const;
+    /* The sum of x's first `bits` elements. */
+    int32_t coded_sum(const int8_t *x) const;
 
     Metric metric_;
     uint32_t dim_;
