@@ -2,12 +2,11 @@
 #include "core/build.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "core/prefetch.h"
+#include "core/rank_sort.h"
 #include "core/round_up.h"
-#include "core/sorted_place.h"
 
 namespace hnsw::core {
 
@@ -30,8 +29,6 @@ SearchWidth search_width(const CreateOptions &options) {
 
 /* Width of the search in the layers above a node's own. Next to nothing of a build's time. */
 constexpr SearchWidth kDescentWidth = {8, 8};
-
-constexpr ArenaId kExpanded = 0x80000000u; /* mark in Candidate::node, inside the beam */
 
 }  // namespace
 
@@ -80,23 +77,20 @@ BuildWorker::BuildWorker(Arena &arena, const Space &space, const CreateOptions &
       query_(memory),
       visited_((arena.max_nodes() + 63) / 64, memory),
       placed_bits_(memory),
-      seen_(memory),
+      seen_(4096, memory),
+      seen_distances_(seen_.size(), memory),
       beam_(memory),
       starts_(memory),
       pool_(memory),
       list_(memory),
-      fresh_(memory),
-      near_(memory),
+      linked_(memory),
       distances_(memory),
       selected_(memory) {
-    seen_.reserve(4096);
-    beam_.reserve(width_.candidates + 1);
     /* What link() uses under a lock must not grow there. */
     const size_t longest = arena.links(0, 0).capacity + 1;
     list_.reserve(longest + 1);
-    fresh_.reserve(longest);
+    linked_.reserve(longest);
     distances_.resize(longest);
-    near_.resize(longest);
 }
 
 BuildWorker::Added BuildWorker::add(const float *value, HeapTid tid, const Attributes &row,
@@ -161,9 +155,11 @@ void BuildWorker::insert_node(ArenaId id, SearchWidth width) {
 /* pool_ = what the node may link to at `layer`; starts_ = where the search below begins. */
 void BuildWorker::find_candidates(const Anchor &anchor, ArenaId self, uint32_t layer,
                                   SearchWidth width) {
-    search(anchor, self, layer, width);
-    starts_.assign(beam_.begin(), beam_.end());
-    pool_from_search();
+    const std::span<const Candidate> found = search(anchor, self, layer, width);
+    starts_.assign(found.begin(), found.end());
+    pool_.assign(found.begin(), found.end());
+    sample_far();
+    std::erase_if(pool_, [self](const Candidate &c) { return c.node == self; });
     forget_seen();
 }
 
@@ -172,125 +168,87 @@ void BuildWorker::descend(const Anchor &anchor, ArenaId self, const Arena::Entry
                           uint32_t to_layer) {
     starts_.assign(1, {metric_.one(Part::kSearch, anchor, entry.node), entry.node});
     for (uint32_t layer = entry.level; layer > to_layer; layer--) {
-        search(anchor, self, layer, kDescentWidth);
-        starts_.assign(beam_.begin(), beam_.end());
+        const std::span<const Candidate> found = search(anchor, self, layer, kDescentWidth);
+        starts_.assign(found.begin(), found.end());
         forget_seen();
     }
 }
 
-/* Puts a candidate into the sorted beam of at most `width`; returns its place, or width. */
-uint32_t BuildWorker::offer(Candidate c, uint32_t width) {
-    auto n = static_cast<uint32_t>(beam_.size());
-    if (n < width)
-        beam_.resize(n + 1);
-    else if (c.distance < beam_.back().distance)
-        n--;
-    else
-        return width;
-    Candidate *beam = beam_.data();
-    const auto place = static_cast<uint32_t>(sorted_place(beam, n, c.distance));
-    std::memmove(&beam[place + 1], &beam[place], (n - place) * sizeof(Candidate));
-    beam[place] = c;
-    return place;
+std::span<const Candidate> BuildWorker::search(const Anchor &anchor, ArenaId self, uint32_t layer,
+                                               SearchWidth width) {
+    beam_.reset(width, arena_.links(self, layer).capacity);
+    seen_count_ = 0;
+    see({0, self});
+    for (const Candidate &start : starts_)
+        /* A walk may start at the node itself: its links lead on. */
+        if (see(start) || start.node == self)
+            beam_.offer(&start.distance, &start.node, 1);
+    for (ArenaId id; (id = beam_.pop()) != kNoArenaNode;) {
+        if (layer == 0 && beam_.next() != kNoArenaNode)
+            prefetch_links(beam_.next());
+        expand(anchor, id, layer);
+    }
+    return beam_.candidates();
 }
 
-/* Evaluates the neighbours of `id` not seen before: fresh_ and distances_. */
+/* Evaluates the neighbours of `id` not seen before, and offers them to the beam. */
 void BuildWorker::expand(const Anchor &anchor, ArenaId id, uint32_t layer) {
-    LinkList list = arena_.links(id, layer);
+    const LinkList list = arena_.links(id, layer);
     const uint32_t count = list.count->load(std::memory_order_acquire);
-    fresh_.resize(count);
+    make_room_to_see(count);
+    ArenaId *fresh = &seen_[seen_count_];
+    float *distances = &seen_distances_[seen_count_];
     uint32_t n = 0;
     for (uint32_t i = 0; i < count; i++) {
-        ArenaId to = list.ids[i].load(std::memory_order_acquire);
-        fresh_[n] = to;
+        const ArenaId to = list.ids[i].load(std::memory_order_acquire);
+        fresh[n] = to;
         n += visit(to) ? 1 : 0;
     }
-    fresh_.resize(n);
-    metric_.many(Part::kSearch, anchor, fresh_.data(), n, distances_.data());
-}
-
-/* Adds what expand() has evaluated to seen_, and sets near_ to what is nearer than `bound`: returns how
- * many. Few are, and which ones takes no branches. */
-uint32_t BuildWorker::keep_seen(float bound) {
-    const size_t before = seen_.size();
-    const size_t n = fresh_.size();
-    seen_.resize(before + n);
-    Candidate *seen = seen_.data() + before;
-    Candidate *near = near_.data();
-    const float *distance = distances_.data();
-    const ArenaId *node = fresh_.data();
-    uint32_t kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        /* Not near[kept] = seen[i], which would read back what two stores are still under way to. */
-        const Candidate c = {distance[i], node[i]};
-        seen[i] = c;
-        near[kept] = c;
-        kept += distance[i] < bound ? 1 : 0;
-    }
-    return kept;
-}
-
-void BuildWorker::search(const Anchor &anchor, ArenaId self, uint32_t layer, SearchWidth width) {
-    beam_.clear();
-    seen_.clear();
-    visit(self);
-    seen_.push_back({0, self});
-    for (const Candidate &start : starts_) {
-        if (visit(start.node))
-            seen_.push_back(start);
-        else if (start.node != self)
-            continue;
-        /* A walk may start at the node itself: its links lead on. */
-        offer(start, width.candidates);
-    }
-    for (uint32_t at = 0; at < std::min<size_t>(width.expanded, beam_.size());) {
-        ArenaId id = beam_[at].node;
-        if ((id & kExpanded) != 0) {
-            at++;
-            continue;
-        }
-        beam_[at].node |= kExpanded;
-        prefetch_links_after(at, layer);
-        expand(anchor, id, layer);
-        const bool full = beam_.size() >= width.candidates;
-        const uint32_t near = keep_seen(full ? beam_.back().distance : HUGE_VALF);
-        for (uint32_t i = 0; i < near; i++)
-            at = std::min(at, offer(near_[i], width.candidates));
-    }
-    for (Candidate &c : beam_)
-        c.node &= ~kExpanded;
+    seen_count_ += n;
+    metric_.many(Part::kSearch, anchor, fresh, n, distances);
+    beam_.offer(distances, fresh, n);
 }
 
 /* Asks for the list that will be read next unless the present one leads nearer. */
-void BuildWorker::prefetch_links_after(uint32_t at, uint32_t layer) {
-    while (++at < beam_.size() && (beam_[at].node & kExpanded) != 0) {
-    }
-    if (layer != 0 || at == beam_.size())
-        return;
-    const LinkList list = arena_.links(beam_[at].node, 0);
+void BuildWorker::prefetch_links(ArenaId id) const {
+    const LinkList list = arena_.links(id, 0);
     __builtin_prefetch(list.count);
     prefetch_lines(list.ids, list.capacity * sizeof(ArenaId));
 }
 
-void BuildWorker::forget_seen() {
-    for (const Candidate &c : seen_)
-        visited_[c.node / 64] = 0;
+void BuildWorker::make_room_to_see(uint32_t more) {
+    if (seen_count_ + more < seen_.size())
+        return;
+    seen_.resize(2 * seen_.size() + more);
+    seen_distances_.resize(seen_.size());
 }
 
-/* pool_ = the beam, and a sample of all that was evaluated, sorted. */
-void BuildWorker::pool_from_search() {
-    const ArenaId self = seen_.front().node;
-    pool_.assign(beam_.begin(), beam_.end());
-    const float farthest = beam_.back().distance;
-    const size_t near = beam_.size();
-    if (seen_.size() > near) {
-        size_t stride = std::max<size_t>(1, seen_.size() / kFar);
-        for (size_t i = 1; i < seen_.size(); i += stride)
-            if (seen_[i].distance > farthest)
-                pool_.push_back(seen_[i]);
-        std::sort(pool_.begin() + near, pool_.end());
-    }
-    std::erase_if(pool_, [self](const Candidate &c) { return c.node == self; });
+/* False: it was seen before. */
+bool BuildWorker::see(const Candidate &c) {
+    if (!visit(c.node))
+        return false;
+    make_room_to_see(1);
+    seen_[seen_count_] = c.node;
+    seen_distances_[seen_count_++] = c.distance;
+    return true;
+}
+
+void BuildWorker::forget_seen() {
+    for (uint32_t i = 0; i < seen_count_; i++)
+        visited_[seen_[i] / 64] = 0;
+}
+
+/* Adds to pool_, in order, a sample of what was seen farther away than all in it. */
+void BuildWorker::sample_far() {
+    const size_t near = pool_.size();
+    if (seen_count_ <= near)
+        return;
+    const float farthest = pool_.back().distance;
+    const uint32_t stride = std::max(1u, seen_count_ / kFar);
+    for (uint32_t i = 1; i < seen_count_; i += stride)
+        if (seen_distances_[i] > farthest)
+            pool_.push_back({seen_distances_[i], seen_[i]});
+    rank_sort(pool_.data() + near, pool_.size() - near);
 }
 
 void BuildWorker::set_links(ArenaId id, uint32_t layer, std::span<const ArenaId> ids) {
@@ -319,17 +277,17 @@ void BuildWorker::prune(ArenaId id, uint32_t layer, ArenaId extra, uint32_t want
     const Anchor anchor = metric_.anchor(id);
     LinkList list = arena_.links(id, layer);
     const uint32_t count = list.count->load(std::memory_order_relaxed);
-    fresh_.clear();
+    linked_.clear();
     for (uint32_t i = 0; i < count; i++)
-        fresh_.push_back(list.ids[i].load(std::memory_order_relaxed));
+        linked_.push_back(list.ids[i].load(std::memory_order_relaxed));
     if (extra != kNoArenaNode)
-        fresh_.push_back(extra);
-    metric_.many(Part::kAll, anchor, fresh_.data(), static_cast<uint32_t>(fresh_.size()),
+        linked_.push_back(extra);
+    metric_.many(Part::kAll, anchor, linked_.data(), static_cast<uint32_t>(linked_.size()),
                  distances_.data());
     list_.clear();
-    for (size_t i = 0; i < fresh_.size(); i++)
-        list_.push_back({distances_[i], fresh_[i]});
-    std::sort(list_.begin(), list_.end());
+    for (size_t i = 0; i < linked_.size(); i++)
+        list_.push_back({distances_[i], linked_[i]});
+    rank_sort(list_.data(), list_.size());
     set_links(id, layer, chooser_.thin(anchor, list_, want));
 }
 

@@ -16,6 +16,7 @@
 
 #include "core/arena.h"
 #include "core/attributes.h"
+#include "core/build_beam.h"
 #include "core/build_choose.h"
 #include "core/index.h"
 
@@ -33,14 +34,6 @@ size_t arena_bytes_per_row(const CreateOptions &options);
 
 /* What long steps call now and then, holding nothing: an interrupt point. May not return. */
 using Poll = void (*)();
-
-/* How far a search in the arena goes. */
-struct SearchWidth {
-    uint32_t expanded;   /* nodes, the nearest of... */
-    uint32_t candidates; /* ...so many that it keeps: the nearest of all it has evaluated */
-
-    SearchWidth half() const { return {(expanded + 1) / 2, (candidates + 1) / 2}; }
-};
 
 struct BuildPlaces;
 
@@ -85,14 +78,16 @@ private:
     void insert_node(ArenaId id, SearchWidth width);
     void descend(const Anchor &anchor, ArenaId self, const Arena::Entry &entry, uint32_t to_layer);
     void find_candidates(const Anchor &anchor, ArenaId self, uint32_t layer, SearchWidth width);
-    /* From starts_: fills beam_ (the candidates, sorted) and seen_ (everything evaluated). */
-    void search(const Anchor &anchor, ArenaId self, uint32_t layer, SearchWidth width);
+    /* From starts_. Fills seen_ and seen_distances_; returns the candidates, nearest first, valid until the next
+     * search. */
+    std::span<const Candidate> search(const Anchor &anchor, ArenaId self, uint32_t layer,
+                                      SearchWidth width);
     void expand(const Anchor &anchor, ArenaId id, uint32_t layer);
-    uint32_t keep_seen(float bound);
-    void prefetch_links_after(uint32_t at, uint32_t layer);
-    uint32_t offer(Candidate c, uint32_t width);
+    void prefetch_links(ArenaId id) const;
+    bool see(const Candidate &c);
+    void make_room_to_see(uint32_t more);
     void forget_seen();
-    void pool_from_search();
+    void sample_far();
 
     void set_links(ArenaId id, uint32_t layer, std::span<const ArenaId> ids);
     /* Adds the link from -> to, pruning if the list is full. */
@@ -132,14 +127,16 @@ private:
 
     std::pmr::vector<uint64_t> visited_;     /* one bit per node */
     std::pmr::vector<uint64_t> placed_bits_; /* connect(): the same; nodes are out of the cache */
-    std::pmr::vector<Candidate> seen_;       /* evaluated by the search: the bits set in visited_ */
-    std::pmr::vector<Candidate> beam_;
+    /* What the search has evaluated: the bits set in visited_. */
+    std::pmr::vector<ArenaId> seen_;
+    std::pmr::vector<float> seen_distances_;
+    uint32_t seen_count_ = 0;
+    BuildBeam beam_;
     std::pmr::vector<Candidate> starts_; /* where the next search begins */
     std::pmr::vector<Candidate> pool_;
-    std::pmr::vector<Candidate> list_; /* prune()'s pool */
-    std::pmr::vector<ArenaId> fresh_;  /* expand(): neighbours not seen before */
-    std::pmr::vector<Candidate> near_; /* search(): of them, those that may enter the beam */
-    std::pmr::vector<float> distances_;
+    std::pmr::vector<Candidate> list_;  /* prune()'s pool */
+    std::pmr::vector<ArenaId> linked_;  /* prune(): the list, */
+    std::pmr::vector<float> distances_; /* and how far its nodes are */
     std::pmr::vector<ArenaId> selected_;
 
     ArenaId last_node_ = kNoArenaNode;
