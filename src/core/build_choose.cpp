@@ -24,21 +24,6 @@ constexpr float kMaxScale = 1e14f;
 constexpr uint32_t kRows = 4;
 constexpr uint32_t padded_rows(uint32_t n) { return round_up(n, kRows); }
 
-/* The least of n floats, FLT_MAX of none. Without branches, of which many would be wrong, and four at a time:
- * with std::min(), which takes references, gcc 12 makes a build 6 % longer. */
-float least_of(const float *values, uint32_t n) {
-    float least[kRows] = {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX};
-    uint32_t i = 0;
-    for (; i + kRows <= n; i += kRows)
-        for (uint32_t j = 0; j < kRows; j++)
-            least[j] = values[i + j] < least[j] ? values[i + j] : least[j];
-    for (; i < n; i++)
-        least[0] = values[i] < least[0] ? values[i] : least[0];
-    const float low = least[1] < least[0] ? least[1] : least[0];
-    const float high = least[3] < least[2] ? least[3] : least[2];
-    return high < low ? high : low;
-}
-
 constexpr uint32_t kFewestForSearch = 1024;
 /* As many as a code has bits at most (record.cpp). */
 constexpr uint32_t kMostForLinks = 512;
@@ -118,6 +103,12 @@ void ArenaMetric::many(Part part, const Anchor &anchor, const ArenaId *nodes, ui
     }
 }
 
+void Vectors::clear(uint32_t n, const int8_t *some) {
+    std::fill_n(row.begin(), n, some);
+    std::fill_n(scale.begin(), n, 0.0f);
+    std::fill_n(square.begin(), n, FLT_MAX);
+}
+
 void ArenaMetric::set(const Anchor &anchor, ArenaId id, Vectors *vectors, uint32_t at) const {
     const float t = relative_scale(anchor, id);
     vectors->row[at] = arena_.vector(id);
@@ -125,34 +116,45 @@ void ArenaMetric::set(const Anchor &anchor, ArenaId id, Vectors *vectors, uint32
     vectors->square[at] = t * t * norm(Part::kLinks, id);
 }
 
-void ArenaMetric::between(const Vectors &from, uint32_t at, const Vectors &to, uint32_t first,
-                          uint32_t n, float *out) const {
+float ArenaMetric::least(const Vectors &from, uint32_t at, const Vectors &to, uint32_t first,
+                         uint32_t n) const {
     if (metric_ == Metric::kL1) {
-        for (uint32_t i = 0; i < n; i++)
-            out[i] = kernels_.i8_l1(from.row[at], from.scale[at], to.row[first + i],
-                                    to.scale[first + i], dim(Part::kLinks));
-        return;
+        float least = FLT_MAX;
+        for (uint32_t i = first; i < first + n; i++)
+            least = std::min(least, kernels_.i8_l1(from.row[at], from.scale[at], to.row[i],
+                                                   to.scale[i], dim(Part::kLinks)));
+        return least;
     }
-    n = padded_rows(n);
     int32_t dots[kBatch];
     const float square = from.square[at];
     const float twice = 2 * from.scale[at];
-    const float factor = whole(Part::kLinks);
+    /* Without branches, of which many would be wrong, and four at a time: with std::min(), which takes references,
+     * gcc 12 makes a build 6 % longer. */
+    float lanes[kRows] = {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX};
     for (uint32_t begin = 0; begin < n; begin += kBatch) {
         const uint32_t batch = std::min(n - begin, kBatch);
-        kernels_.i8_dot_many(from.row[at], &to.row[first + begin], batch, dim(Part::kLinks), dots);
-        for (uint32_t i = 0; i < batch; i += kRows) {
-            const float *scales = &to.scale[first + begin + i];
-            const float *squares = &to.square[first + begin + i];
-            float distances[kRows]; /* of its own: vector code cannot be sure of `out` */
-            for (uint32_t j = 0; j < kRows; j++) {
-                const float distance =
-                    square + squares[j] - twice * scales[j] * static_cast<float>(dots[i + j]);
-                distances[j] = factor * (distance > 0 ? distance : 0);
-            }
-            std::memcpy(&out[begin + i], distances, sizeof(distances));
+        const float *scale = &to.scale[first + begin];
+        const float *other = &to.square[first + begin];
+        const int32_t *dot = dots;
+        kernels_.i8_dot_many(from.row[at], &to.row[first + begin], padded_rows(batch),
+                             dim(Part::kLinks), dots);
+        const auto distance = [&](size_t i) {
+            return square + other[i] - twice * scale[i] * static_cast<float>(dot[i]);
+        };
+        for (const int32_t *end = dots + batch; dot < end; dot += kRows) {
+            float distances[kRows];
+            for (size_t i = 0; i < kRows; i++)
+                distances[i] = distance(i);
+            for (size_t i = 0; i < kRows; i++)
+                lanes[i] = distances[i] < lanes[i] ? distances[i] : lanes[i];
+            scale += kRows;
+            other += kRows;
         }
     }
+    const float low = lanes[1] < lanes[0] ? lanes[1] : lanes[0];
+    const float high = lanes[3] < lanes[2] ? lanes[3] : lanes[2];
+    const float least = high < low ? high : low;
+    return whole(Part::kLinks) * std::max(least, 0.0f);
 }
 
 LinkChooser::LinkChooser(const ArenaMetric &metric, uint32_t most,
@@ -161,7 +163,6 @@ LinkChooser::LinkChooser(const ArenaMetric &metric, uint32_t most,
       states_(most, memory),
       chosen_(memory),
       rest_(memory),
-      distances_(most + kRows, memory),
       spare_(memory),
       pool_(most + kRows, memory),
       taken_(most + kRows, memory) {
@@ -177,13 +178,11 @@ bool LinkChooser::passes(uint32_t at, float distance, float tolerance) {
     const float threshold = 1 / tolerance;
     if (state->ratio <= threshold)
         return false;
-    float distances[kRows];
     const uint32_t chosen = static_cast<uint32_t>(chosen_.size());
     while (state->seen < chosen) {
         const uint32_t n = std::min(kRows, chosen - state->seen);
-        metric_.between(pool_, at, taken_, state->seen, n, distances);
+        const float least = metric_.least(pool_, at, taken_, state->seen, n);
         state->seen += n;
-        const float least = least_of(distances, n);
         /* Two nodes of one SQ8 vector at distance 0 occlude each other. */
         const float ratio = distance > 0 ? least / distance : (least > 0 ? FLT_MAX : 1.0f);
         state->ratio = std::min(state->ratio, ratio);
@@ -203,7 +202,7 @@ std::span<const ArenaId> LinkChooser::choose(const Anchor &anchor, std::span<con
     }
     for (uint32_t i = 0; i < pool.size(); i++)
         metric_.set(anchor, pool[i].node, &pool_, i);
-    std::fill_n(taken_.row.begin(), want + kRows, pool_.row[0]);
+    taken_.clear(want + kRows, pool_.row[0]);
     std::fill_n(states_.begin(), pool.size(), State{FLT_MAX, 0});
     choose_in_rounds(
         0, static_cast<uint32_t>(pool.size()), want, tolerance_growth(metric_.metric()),
@@ -222,14 +221,14 @@ std::span<const ArenaId> LinkChooser::thin(const Anchor &anchor, std::span<const
     spare_.clear();
     for (uint32_t i = 0; i < list.size(); i++)
         metric_.set(anchor, list[i].node, &pool_, i);
-    std::fill_n(pool_.row.begin() + static_cast<ptrdiff_t>(list.size()), kRows, pool_.row[0]);
+    taken_.clear(static_cast<uint32_t>(list.size()) + kRows, pool_.row[0]);
     for (const Candidate &c : list) {
         const auto nearer = static_cast<uint32_t>(chosen_.size());
-        metric_.between(pool_, nearer, pool_, 0, nearer, distances_.data());
-        const float least = least_of(distances_.data(), nearer);
+        const float least = metric_.least(pool_, nearer, taken_, 0, nearer);
         /* Whatever is farther from the others than from the node is equally good. */
         const float freedom = c.distance > 0 ? std::min(least / c.distance, 1.0f) : 1.0f;
         spare_.push_back({-freedom, nearer});
+        taken_.copy(nearer, pool_, nearer);
         chosen_.push_back(c.node);
     }
     if (list.size() <= want)

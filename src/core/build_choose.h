@@ -48,6 +48,9 @@ struct Vectors {
         square[to] = from.square[at];
     }
 
+    /* The first n become vectors at no distance that counts; the kernels read `some` row of a node in their place. */
+    void clear(uint32_t n, const int8_t *some);
+
     std::pmr::vector<const int8_t *> row;
     std::pmr::vector<float> scale;  /* relative to the anchor's */
     std::pmr::vector<float> square; /* of the Euclidean norm of Part::kLinks */
@@ -72,10 +75,10 @@ public:
 
     /* Sets vector `at` to the node's. */
     void set(const Anchor &anchor, ArenaId id, Vectors *vectors, uint32_t at) const;
-    /* Distances from vector `at` to `n` of `to` from `first` on, estimated from Part::kLinks. Rounds n up to
-     * a multiple of four: the rows beyond must be some node's, and `out` have room. */
-    void between(const Vectors &from, uint32_t at, const Vectors &to, uint32_t first, uint32_t n,
-                 float *out) const;
+    /* The least distance from vector `at` to `n` of `to` from `first` on, estimated from Part::kLinks; FLT_MAX or more
+     * if n is 0. Those beyond, up to a multiple of four, must be cleared. */
+    float least(const Vectors &from, uint32_t at, const Vectors &to, uint32_t first,
+                uint32_t n) const;
 
 private:
     uint32_t dim(Part part) const { return dims_[static_cast<size_t>(part)]; }
@@ -124,8 +127,7 @@ private:
     const ArenaMetric &metric_;
     std::pmr::vector<State> states_;
     std::pmr::vector<ArenaId> chosen_;
-    std::pmr::vector<uint32_t> rest_; /* choose(): those not chosen yet */
-    std::pmr::vector<float> distances_;
+    std::pmr::vector<uint32_t> rest_;   /* choose(): those not chosen yet */
     std::pmr::vector<Candidate> spare_; /* thin(): redundancy in place of the distance */
     Vectors pool_;
     Vectors taken_; /* of chosen_ */

@@ -1,7 +1,9 @@
 /* CREATE INDEX's graph: recall, degrees, reachability, equal rows, memory bound, threads, pages. */
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cfloat>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -302,14 +304,27 @@ TEST(Build, DistancesAreEstimatesFromPartsOfVectors) {
             ASSERT_EQ(worker.add(rows[i].data(), tid_of(i), {}), BuildWorker::Added::kNode);
         const ArenaMetric metric(*guarded.arena, space);
         const Anchor anchor = metric.anchor(0);
-        core::Vectors vectors(kRows + 3, memory);
-        std::vector<float> estimates(kRows + 3);
-        std::vector<ArenaId> ids(kRows + 3);
-        for (uint32_t i = 0; i < ids.size(); i++) {
-            ids[i] = i % kRows;
-            metric.set(anchor, ids[i], &vectors, i);
+        core::Vectors vectors(kRows, memory);
+        std::vector<float> estimates(kRows);
+        std::vector<ArenaId> ids(kRows);
+        for (uint32_t i = 0; i < kRows; i++) {
+            ids[i] = i;
+            metric.set(anchor, i, &vectors, i);
         }
-        metric.between(vectors, 0, vectors, 1, kRows - 1, estimates.data());
+        core::Vectors others(kRows + 3, memory);
+        for (uint32_t i = 1; i < kRows; i++) {
+            others.clear(kRows + 3, guarded.arena->vector(0));
+            others.copy(0, vectors, i);
+            estimates[i - 1] = metric.least(vectors, 0, others, 0, 1);
+        }
+        others.clear(kRows + 3, guarded.arena->vector(0));
+        EXPECT_GE(metric.least(vectors, 0, others, 0, 0), FLT_MAX);
+        for (uint32_t n = 1; n < kRows; n++) {
+            others.copy(n - 1, vectors, n);
+            for (uint32_t first : {0U, n / 2, n - 1})
+                EXPECT_EQ(metric.least(vectors, 0, others, first, n - first),
+                          *std::min_element(&estimates[first], &estimates[n]));
+        }
         std::vector<float> exact(kRows);
         metric.many(Part::kAll, anchor, ids.data(), kRows, exact.data());
         expect_estimates(estimates.data(), exact, c.links);
