@@ -46,10 +46,14 @@ void BuildBeam::reset(SearchWidth width, uint32_t most) {
     rest_bound_ = wanted_rest_ != 0 ? kInfinity : 0;
     beam_.clear();
     beam_.reserve(width.expanded + 1);
-    /* What the next nodes offered may add, and what they push out of the beam. */
-    rest_.resize(wanted_rest_ + kGathered + 2 * most + kLanes);
-    distances_.resize(rest_.size());
-    near_.resize(most);
+    /* What the next nodes offered may add, and what they push out of the beam. Searches of other widths take turns. */
+    const size_t room = wanted_rest_ + kGathered + 2 * most + kLanes;
+    if (rest_.size() < room) {
+        rest_.resize(room);
+        distances_.resize(room);
+    }
+    if (near_.size() < most)
+        near_.resize(most);
 }
 
 void BuildBeam::offer(const float *distance, const ArenaId *node, uint32_t n) {
